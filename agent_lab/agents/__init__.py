@@ -1,0 +1,1 @@
+"""The far side: external agent programs, their bytes and their dialects."""

@@ -1,0 +1,1 @@
+"""One dialect an agent speaks per file; pure."""

@@ -1,0 +1,344 @@
+"""How claude's tools are shown: title, target, kind, content of a call and of its result. Pure.
+
+Shapes of `input` and `tool_use_result` are from recordings of Claude Code 2.1.327.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from agent_lab.protocol.events import (
+    DiffBlock,
+    ImageBlock,
+    Json,
+    Location,
+    PermissionOption,
+    PlanEntry,
+    Question,
+    QuestionChoice,
+    TerminalBlock,
+    TextBlock,
+    ToolContent,
+    ToolKind,
+)
+
+MAX_TEXT = 1 << 20
+"""Characters of one tool result that go into the log; what is left out is said in its place."""
+
+_KINDS: Mapping[str, ToolKind] = {
+    "Read": "read",
+    "NotebookRead": "read",
+    "LS": "read",
+    "Write": "edit",
+    "Edit": "edit",
+    "MultiEdit": "edit",
+    "NotebookEdit": "edit",
+    "Grep": "search",
+    "Glob": "search",
+    "ToolSearch": "search",
+    "WebSearch": "search",
+    "WebFetch": "fetch",
+    "Bash": "execute",
+    "BashOutput": "execute",
+    "KillShell": "execute",
+    "Agent": "think",
+    "Task": "think",
+    "TodoWrite": "think",
+    "ExitPlanMode": "think",
+    "EnterPlanMode": "think",
+    "AskUserQuestion": "think",
+}
+
+_LABELS: Mapping[str, str] = {
+    "NotebookEdit": "Edit notebook",
+    "WebFetch": "Fetch",
+    "WebSearch": "Search the web",
+    "Grep": "Search",
+    "Glob": "Find files",
+    "Agent": "Sub-agent",
+    "Task": "Sub-agent",
+    "TodoWrite": "Update the to-do list",
+    "ExitPlanMode": "Plan",
+    "EnterPlanMode": "Start planning",
+    "AskUserQuestion": "Question",
+    "ToolSearch": "Look for a tool",
+}
+
+_TARGETS = (
+    "file_path",
+    "notebook_path",
+    "command",
+    "pattern",
+    "url",
+    "query",
+    "description",
+    "path",
+    "name",
+    "cell_id",
+    "code",
+)
+
+
+def label(name: str) -> str:
+    """The tool's name for a person: `mcp__agent_lab__run_cell` is "Run cell"."""
+    if name.startswith("mcp__"):
+        return name.rsplit("__", 1)[-1].replace("_", " ").capitalize()
+    return _LABELS.get(name, name)
+
+
+def kind(name: str) -> ToolKind:
+    if name.startswith("mcp__"):
+        last = name.rsplit("__", 1)[-1]
+        for start, found in _MCP_KINDS:
+            if last.startswith(start):
+                return found
+        return "other"
+    return _KINDS.get(name, "other")
+
+
+_MCP_KINDS: Sequence[tuple[str, ToolKind]] = (
+    ("run", "execute"),
+    ("restart", "execute"),
+    ("interrupt", "execute"),
+    ("read", "read"),
+    ("list", "read"),
+    ("inspect", "read"),
+    ("insert", "edit"),
+    ("edit", "edit"),
+    ("move", "move"),
+    ("delete", "delete"),
+)
+
+
+def target(input: Json, cwd: str) -> str:
+    """What the call is about, in one line of at most 200 characters."""
+    if not isinstance(input, dict):
+        return ""
+    for key in _TARGETS:
+        value = input.get(key)
+        if isinstance(value, str) and value:
+            if key in ("file_path", "notebook_path", "path"):
+                return relative(value, cwd)
+            first = value.strip().split("\n", 1)[0]
+            return first if len(first) <= 200 else first[:199] + "…"
+    return ""
+
+
+def relative(path: str, cwd: str) -> str:
+    """A path as seen from the workspace, absolute when it lies outside."""
+    if cwd and path.startswith(cwd.rstrip("/") + "/"):
+        return os.path.relpath(path, cwd)
+    return path
+
+
+def locations(input: Json) -> tuple[Location, ...]:
+    if not isinstance(input, dict):
+        return ()
+    for key in ("file_path", "notebook_path"):
+        path = input.get(key)
+        if isinstance(path, str):
+            line = input.get("offset")
+            return (Location(path, line if isinstance(line, int) else None),)
+    return ()
+
+
+def call_content(name: str, input: Json) -> tuple[ToolContent, ...]:
+    """What a call would do, before it did it."""
+    if not isinstance(input, dict):
+        return ()
+    path = _text(input.get("file_path")) or _text(input.get("notebook_path"))
+    match name:
+        case "Edit":
+            return (
+                DiffBlock(path, _text(input.get("old_string")), _text(input.get("new_string"))),
+            )
+        case "MultiEdit":
+            edits = input.get("edits")
+            return tuple(
+                DiffBlock(path, _text(edit.get("old_string")), _text(edit.get("new_string")))
+                for edit in (edits if isinstance(edits, list) else [])
+                if isinstance(edit, dict)
+            )
+        case "Write":
+            return (DiffBlock(path, None, _text(input.get("content"))),)
+        case "NotebookEdit":
+            return (DiffBlock(path, None, _text(input.get("new_source"))),)
+        case "Bash":
+            return (TerminalBlock(_text(input.get("command"))),)
+        case _:
+            return ()
+
+
+def result_content(
+    name: str, command: str, content: Json, structured: Json, failed: bool
+) -> tuple[ToolContent, ...] | None:
+    """What a call did. None: the content of the call stands (an edit whose diff was already shown)."""
+    if isinstance(structured, dict):
+        if name in ("Edit", "MultiEdit", "Write") and not failed:
+            return _patches(structured)
+        if name == "NotebookEdit" and not failed:
+            path = _text(structured.get("notebook_path"))
+            old = structured.get("old_source")
+            return (
+                DiffBlock(
+                    path,
+                    old if isinstance(old, str) else None,
+                    _text(structured.get("new_source")),
+                ),
+            )
+        if name == "Bash" and not failed and not structured.get("isImage"):
+            output = _text(structured.get("stdout"))
+            errors = _text(structured.get("stderr"))
+            joined = output + ("\n" if output and errors else "") + errors
+            return (TerminalBlock(command, limited(joined), 0),)
+    blocks = _blocks(content)
+    if name == "Bash":
+        text = "".join(block.text for block in blocks if isinstance(block, TextBlock))
+        code, output = _exit_code(text)
+        images = tuple(block for block in blocks if isinstance(block, ImageBlock))
+        return (TerminalBlock(command, limited(output), code), *images)
+    return blocks
+
+
+def _patches(structured: Mapping[str, Json]) -> tuple[ToolContent, ...] | None:
+    path = _text(structured.get("filePath"))
+    hunks = structured.get("structuredPatch")
+    if not isinstance(hunks, list) or not hunks:
+        return None
+    found: list[ToolContent] = []
+    for hunk in hunks:
+        if not isinstance(hunk, dict):
+            continue
+        lines = [line for line in hunk.get("lines", ()) if isinstance(line, str)]
+        old = [line[1:] for line in lines if line[:1] in (" ", "-")]
+        new = [line[1:] for line in lines if line[:1] in (" ", "+")]
+        start = hunk.get("newStart")
+        found.append(
+            DiffBlock(
+                path, "\n".join(old), "\n".join(new), start if isinstance(start, int) else None
+            )
+        )
+    return tuple(found) or None
+
+
+def _blocks(content: Json) -> tuple[ToolContent, ...]:
+    if isinstance(content, str):
+        return (TextBlock(limited(content)),) if content else ()
+    found: list[ToolContent] = []
+    for block in content if isinstance(content, list) else ():
+        match block:
+            case {"type": "text", "text": str(text)}:
+                found.append(TextBlock(limited(text)))
+            case {"type": "image", "source": {"data": str(data), "media_type": str(mime)}}:
+                found.append(ImageBlock(mime, data))
+            case {"type": "tool_reference", "tool_name": str(text)}:
+                found.append(TextBlock(text))
+            case _:
+                found.append(TextBlock(limited(repr(block))))
+    return tuple(found)
+
+
+def _exit_code(text: str) -> tuple[int | None, str]:
+    """claude puts "Exit code 3" on the first line of a failed command's output."""
+    first, _, rest = text.partition("\n")
+    if first.startswith("Exit code ") and first[10:].strip().lstrip("-").isdigit():
+        return int(first[10:]), rest
+    return None, text
+
+
+def limited(text: str) -> str:
+    if len(text) <= MAX_TEXT:
+        return text
+    half = MAX_TEXT // 2
+    left_out = len(text) - 2 * half
+    return f"{text[:half]}\n[… {left_out:,} characters left out here …]\n{text[-half:]}"
+
+
+def error_text(content: Json) -> str:
+    """The words of a failed call's result, without claude's own markup."""
+    text = "".join(block.text for block in _blocks(content) if isinstance(block, TextBlock))
+    return text.removeprefix("<tool_use_error>").removesuffix("</tool_use_error>")
+
+
+def plan_entries(input: Json) -> tuple[PlanEntry, ...]:
+    """The plan in a `TodoWrite` call."""
+    todos = input.get("todos") if isinstance(input, dict) else None
+    found = []
+    for todo in todos if isinstance(todos, list) else ():
+        match todo:
+            case {"content": str(content), "status": "pending" | "in_progress" | "completed" as s}:
+                found.append(PlanEntry(content, s))
+            case _:
+                pass
+    return tuple(found)
+
+
+def questions(input: Json) -> tuple[Question, ...]:
+    """The form in an `AskUserQuestion` call."""
+    asked = input.get("questions") if isinstance(input, dict) else None
+    found = []
+    for one in asked if isinstance(asked, list) else ():
+        if not isinstance(one, dict):
+            continue
+        choices = one.get("options")
+        found.append(
+            Question(
+                _text(one.get("question")),
+                _text(one.get("header")),
+                bool(one.get("multiSelect")),
+                tuple(
+                    QuestionChoice(_text(choice.get("label")), _text(choice.get("description")))
+                    for choice in (choices if isinstance(choices, list) else ())
+                    if isinstance(choice, dict)
+                ),
+            )
+        )
+    return tuple(found)
+
+
+def suggestion_option(option_id: str, suggestion: Json, cwd: str) -> PermissionOption | None:
+    """One lasting grant that claude offers, with its reach in words; None for one we cannot put so.
+
+    `destination` localSettings is the folder's `.claude/settings.local.json`; session is the memory of
+    this agent process.
+    """
+    if not isinstance(suggestion, dict) or suggestion.get("behavior", "allow") != "allow":
+        return None
+    reach = _REACH.get(_text(suggestion.get("destination")), "as far as the agent decides")
+    match suggestion:
+        case {"type": "addRules", "rules": [*rules]}:
+            names = [
+                f"{_text(rule.get('toolName'))} {_text(rule.get('ruleContent'))}".strip()
+                for rule in rules
+                if isinstance(rule, dict)
+            ]
+            what = ", ".join(label(name) if " " not in name else name for name in names)
+            return PermissionOption(option_id, "allow_always", f"Always allow {what}", reach)
+        case {"type": "addDirectories", "directories": [*folders]}:
+            where = ", ".join(relative(_text(folder), cwd) for folder in folders)
+            return PermissionOption(
+                option_id, "allow_always", f"Always allow changes in {where}", reach
+            )
+        case {"type": "setMode", "mode": "acceptEdits"}:
+            return PermissionOption(
+                option_id, "allow_always", "Always allow edits of files", f"all files, {reach}"
+            )
+        case {"type": "setMode", "mode": str(mode)}:
+            return PermissionOption(
+                option_id, "allow_always", f"Always allow what mode {mode} allows", reach
+            )
+        case _:
+            return None
+
+
+_REACH: Mapping[str, str] = {
+    "session": "in this session, until its agent stops",
+    "localSettings": "in this folder, for every session, until you revoke it",
+    "projectSettings": "in this folder, for everybody who uses it, until it is revoked",
+    "userSettings": "everywhere, for every session, until you revoke it",
+}
+
+
+def _text(value: Json) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,1 @@
+"""What crosses a process boundary: events, commands, errors, and the fold of a log. Pure."""

@@ -1,0 +1,418 @@
+"""Create, get, list and close sessions; the owner of every task. There is one Manager."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from agent_lab.agents import registry
+from agent_lab.agents.registry import Agent
+from agent_lab.protocol.commands import NewSession
+from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid, NotFound, TooMany
+from agent_lab.protocol.events import Notebook, Workspace, now
+from agent_lab.protocol.events import Session as SessionObject
+from agent_lab.sessions import workspace
+from agent_lab.sessions.session import NEW_TITLE, Session, Settings, plain_value
+from agent_lab.store import ledger
+from agent_lab.store.event_log import EventLog, Stored, transaction
+
+_log = logging.getLogger(__name__)
+IDLE_CHECK_SECONDS = 60.0
+AGENTS_AGE_SECONDS = 60.0
+DELETED_KEPT_DAYS = 1
+
+
+class Listed(Struct, frozen=True):
+    """One page of the list. `cursor` None: there is no more."""
+
+    sessions: tuple[SessionObject, ...]
+    cursor: str | None
+
+
+class Manager:
+    """Owns the log, the sessions and all their tasks. `start` before use, `stop` at the end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.log = EventLog(settings.data_dir / "sessions.sqlite")
+        self._sessions: dict[str, Session] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lock = asyncio.Lock()
+        self._loading: dict[str, asyncio.Future[Session]] = {}
+        self._agents: tuple[float, tuple[Agent, ...]] | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._stopped = False
+
+    # ------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Open the log and take up the agents that outlived an earlier server."""
+        self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self.log.open()
+        for folder in await asyncio.to_thread(_run_folders, self.settings.data_dir):
+            try:
+                session = await self.get(folder)
+                await session.adopt()
+            except NotFound:
+                shutil.rmtree(self.settings.data_dir / "run" / folder, ignore_errors=True)
+            except AgentLabError as error:
+                _log.info("agent_lab: session %s is left alone: %s", folder, error.message)
+        self._idle = asyncio.get_running_loop().call_later(IDLE_CHECK_SECONDS, self._check_idle)
+
+    async def stop(self) -> None:
+        """End every agent with everything it started, then close the log. Safe to call twice."""
+        if self._stopped:
+            return
+        self._stopped = True
+        if self._idle is not None:
+            self._idle.cancel()
+        await asyncio.gather(*(session.shut_down() for session in self._sessions.values()))
+        for task in list(self._tasks):
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.log.close()
+
+    def start_task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run something to its end; what it raises is logged once."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None or isinstance(error, AgentLabError):
+            return
+        _log.error("agent_lab: %s failed", task.get_name(), exc_info=error)
+
+    def _check_idle(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._idle = loop.call_later(IDLE_CHECK_SECONDS, self._check_idle)
+        oldest = loop.time() - self.settings.idle_timeout
+        for session in self._sessions.values():
+            if session.is_live and not session.is_running and not session.journal.watched:
+                if session.last_used < oldest:
+                    self.start_task(session.sleep(), f"{session.id}: sleep")
+
+    # ------------------------------------------------------------ sessions
+
+    async def get(self, session_id: str) -> Session:
+        """Raises NotFound."""
+        session = self._sessions.get(session_id)
+        if session is not None:
+            return session
+        loading = self._loading.get(session_id)
+        if loading is None:
+            loading = asyncio.get_running_loop().create_future()
+            loading.add_done_callback(lambda done: done.exception())  # seen even if nobody waits
+            self._loading[session_id] = loading
+            try:
+                loading.set_result(await self._load(session_id))
+            except BaseException as error:
+                loading.set_exception(error)
+                raise
+            finally:
+                del self._loading[session_id]
+        return await loading
+
+    async def _load(self, session_id: str) -> Session:
+        stored = await self.log.load(session_id)
+        if stored is None or stored.deleted:
+            raise NotFound("There is no such session. It may have been deleted.")
+        info = stored.session
+        if info.status not in ("ended", "stopped", "failed"):
+            # Its process belongs to another server, or it ended with a server: `adopt` knows.
+            info.status = "stopped"
+        return self._add(stored.number, info)
+
+    def _add(self, number: int, info: SessionObject) -> Session:
+        session = Session(self.log, number, info, self.settings, self.start_task, self.is_trusted)
+        self._sessions[info.id] = session
+        return session
+
+    async def create(self, new: NewSession) -> tuple[Session, bool]:
+        """Make a session, or find the one of the kernel or notebook. Returns (session, is it new).
+
+        Raises Conflict (workspace_untrusted, resume_not_found), Invalid, Forbidden, NotFound, TooMany.
+        """
+        async with self._lock:
+            self._check_new(new)
+            root = self.settings.root_dir
+            if new.notebook is not None:
+                cwd = workspace.inside(root, new.notebook).parent
+                if not cwd.is_dir():
+                    raise NotFound(f"There is no folder for the notebook {new.notebook!r}.")
+            else:
+                cwd = workspace.folder(root, new.path or "")
+            if new.notebook is not None and new.resume is None:
+                known = await self._of_notebook(new.notebook, new.kernel_id, cwd)
+                if known is not None:
+                    return known, False
+            trusted = await self._decide_trust(cwd, new.trust)
+            session = await self._make(new, cwd, trusted)
+            if new.resume is not None:
+                await self._resume_new(session)
+            return session, True
+
+    def _check_new(self, new: NewSession) -> None:
+        if new.agent not in (None, "claude"):
+            raise Invalid(f"There is no agent {new.agent!r} here. Known: claude.", "unknown_agent")
+        if new.mode not in (None, "structured"):
+            raise Invalid("Only the mode 'structured' is offered.", "wrong_mode")
+        if new.permission_mode == "bypassPermissions" and (
+            not self.settings.allow_bypass_permissions
+        ):
+            raise Invalid("Bypassing permissions is switched off by the administrator.")
+        if new.model is not None:
+            plain_value(new.model, "model")
+        if new.permission_mode is not None:
+            plain_value(new.permission_mode, "permission mode")
+        if new.resume is not None and not registry.UUID.match(new.resume):
+            raise Conflict(
+                f"There is no conversation {new.resume[:60]!r} to resume. Ids look like "
+                "f285c6a0-643e-4b65-9b3f-5dee7178712d; `claude --resume` lists yours.",
+                "resume_not_found",
+            )
+
+    async def _of_notebook(self, notebook: str, kernel_id: str | None, cwd: Path) -> Session | None:
+        """The live session of this kernel; else that of this notebook, which then has this kernel."""
+        found = await self.log.read(partial(_find_session, kernel_id=kernel_id, cwd=str(cwd)))
+        for session_id in found:
+            session = await self.get(session_id)
+            bound = session.info.notebook
+            if bound is None or session.info.status == "ended":
+                continue
+            if kernel_id is not None and bound.kernel_id == kernel_id:
+                return session
+            if bound.path == notebook:
+                await session.rebind(Notebook(notebook, kernel_id or bound.kernel_id))
+                return session
+        return None
+
+    async def _make(self, new: NewSession, cwd: Path, trusted: bool) -> Session:
+        count = await self.log.read(_count_sessions)
+        if count >= self.settings.max_sessions:
+            raise TooMany(
+                f"There are {count} sessions, the most this server keeps. Delete some, or raise "
+                "AgentLab.max_sessions."
+            )
+        time = now()
+        title = " ".join((new.title or "").split())[:200] or NEW_TITLE
+        info = SessionObject(
+            id=str(uuid.uuid4()),
+            title=title,
+            agent="claude",
+            agent_session_id=new.resume,
+            workspace=Workspace(
+                path=workspace.relative_to(self.settings.root_dir, cwd),
+                cwd=str(cwd),
+                branch=await asyncio.to_thread(workspace.branch, cwd),
+                trusted=trusted,
+            ),
+            notebook=Notebook(new.notebook, new.kernel_id) if new.notebook else None,
+            model=new.model or self.settings.default_model,
+            permission_mode=new.permission_mode or self.settings.default_permission_mode,
+            demo=self.settings.demo,
+            created_at=time,
+            updated_at=time,
+        )
+        return self._add(await self.log.create(info), info)
+
+    async def _resume_new(self, session: Session) -> None:
+        try:
+            await session.resume(must_exist=True)
+        except AgentLabError:
+            await self.delete(session.id)
+            raise
+
+    async def delete(self, session_id: str) -> None:
+        """End a session and take it off the lists."""
+        session = await self.get(session_id)
+        await session.end()
+        del self._sessions[session_id]
+        await self.log.read(partial(_mark_deleted, session_id=session_id, time=now()))
+        folder = self.settings.data_dir / "run" / session_id
+        await asyncio.to_thread(shutil.rmtree, folder, True)
+
+    async def listed(
+        self,
+        q: str = "",
+        status: str = "",
+        path: str | None = None,
+        agent: str = "",
+        children: bool = False,
+        limit: int = 50,
+        cursor: str = "",
+    ) -> Listed:
+        """Active sessions first, then the newest. `q` searches titles and transcripts."""
+        limit = max(1, min(limit, 200))
+        try:
+            offset = int(cursor or 0)
+        except ValueError:
+            raise Invalid("This cursor is not one of ours.") from None
+        root = str(self.settings.root_dir.resolve())
+        cwd = str(workspace.inside(self.settings.root_dir, path)) if path is not None else None
+        states = await self.log.read(
+            partial(
+                _list,
+                q=q,
+                status=status,
+                root=root,
+                cwd=cwd,
+                agent=agent,
+                children=children,
+                limit=limit + 1,
+                offset=offset,
+            )
+        )
+        found = []
+        for state in states[:limit]:
+            info = msgspec.json.decode(state, type=SessionObject)
+            live = self._sessions.get(info.id)
+            found.append(live.info if live is not None else info)
+        more = str(offset + limit) if len(states) > limit else None
+        return Listed(tuple(found), more)
+
+    async def charges(self, by: ledger.By, session_id: str | None = None) -> list[ledger.UsageRow]:
+        """The ledger's sums."""
+        return await self.log.read(partial(ledger.sums, by=by, session_id=session_id))
+
+    async def events(
+        self, session: Session, after: int, before: int | None, limit: int
+    ) -> list[Stored]:
+        await session.journal.stored()
+        return await self.log.events(session.journal.number, after, before, limit)
+
+    # ------------------------------------------------------------ trust
+
+    async def is_trusted(self, cwd: Path) -> bool:
+        """May the agent read this folder's settings? Yes where there are none that run anything."""
+        settings = await asyncio.to_thread(workspace.project_settings, cwd)
+        if not settings.files:
+            return True
+        known = await self.log.read(partial(_trust_of, cwd=str(cwd)))
+        return known is not None and known == (settings.digest, True)
+
+    async def _decide_trust(self, cwd: Path, decision: bool | None) -> bool:
+        settings = await asyncio.to_thread(workspace.project_settings, cwd)
+        if not settings.files:
+            return True
+        if decision is None:
+            known = await self.log.read(partial(_trust_of, cwd=str(cwd)))
+            if known is not None and known[0] == settings.digest:
+                return known[1]
+            raise Conflict(
+                "This folder has settings that would run programs as soon as the agent starts. "
+                "Look at them, then trust the folder or go on without them.",
+                "workspace_untrusted",
+                {"files": list(settings.files)},
+            )
+        await self.log.read(partial(_trust, cwd=str(cwd), digest=settings.digest, trusted=decision))
+        return decision
+
+    # ------------------------------------------------------------ agents
+
+    async def agents(self) -> tuple[Agent, ...]:
+        """The agents known here; looked at anew once a minute."""
+        loop = asyncio.get_running_loop()
+        if self._agents is None or self._agents[0] < loop.time() - AGENTS_AGE_SECONDS:
+            settings = self.settings
+            found = await asyncio.to_thread(
+                registry.claude, settings.claude_command, settings.environment()
+            )
+            self._agents = (loop.time(), (found,))
+        return self._agents[1]
+
+
+# ---------------------------------------------------------------- queries
+
+
+def _run_folders(data_dir: Path) -> list[str]:
+    try:
+        return sorted(folder.name for folder in (data_dir / "run").iterdir() if folder.is_dir())
+    except OSError:
+        return []
+
+
+def _find_session(db: sqlite3.Connection, kernel_id: str | None, cwd: str) -> list[str]:
+    rows = db.execute(
+        "SELECT id FROM sessions WHERE deleted_at IS NULL AND status<>'ended' AND parent_id IS NULL "
+        "AND (kernel_id=? OR cwd=?) ORDER BY kernel_id IS ? DESC, updated_at DESC",
+        (kernel_id, cwd, kernel_id),
+    )
+    return [str(id) for (id,) in rows]
+
+
+def _count_sessions(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT count(*) FROM sessions WHERE deleted_at IS NULL").fetchone()[0])
+
+
+def _mark_deleted(db: sqlite3.Connection, session_id: str, time: str) -> None:
+    with transaction(db):
+        db.execute("UPDATE sessions SET deleted_at=? WHERE id=?", (time, session_id))
+
+
+def _list(
+    db: sqlite3.Connection,
+    q: str,
+    status: str,
+    root: str,
+    cwd: str | None,
+    agent: str,
+    children: bool,
+    limit: int,
+    offset: int,
+) -> list[str]:
+    where, values = ["deleted_at IS NULL"], list[object]()
+    where.append("(cwd = ? OR substr(cwd, 1, ?) = ?)")
+    prefix = root.rstrip("/") + "/"
+    values += [root, len(prefix), prefix]
+    if not children:
+        where.append("parent_id IS NULL")
+    for column, value in (("status", status), ("agent", agent), ("cwd", cwd or "")):
+        if value:
+            where.append(f"{column} = ?")
+            values.append(value)
+    words = q.split()
+    if words:
+        # Each word quoted: a search is words, never FTS syntax. The last may be half typed.
+        match = " ".join('"' + word.replace('"', '""') + '"' for word in words) + "*"
+        where.append(
+            "(title LIKE ? ESCAPE '\\' OR number IN "
+            "(SELECT CAST(session AS INTEGER) FROM search WHERE search MATCH ?))"
+        )
+        like = q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        values += [f"%{like}%", match]
+    rows = db.execute(
+        f"SELECT state FROM sessions WHERE {' AND '.join(where)} ORDER BY "
+        "status IN ('running','awaiting_permission','cancelling','starting') DESC, "
+        "updated_at DESC, number DESC LIMIT ? OFFSET ?",
+        (*values, limit, offset),
+    )
+    return [str(state) for (state,) in rows]
+
+
+def _trust_of(db: sqlite3.Connection, cwd: str) -> tuple[str, bool] | None:
+    row = db.execute("SELECT digest, trusted FROM trust WHERE cwd=?", (cwd,)).fetchone()
+    return None if row is None else (str(row[0]), bool(row[1]))
+
+
+def _trust(db: sqlite3.Connection, cwd: str, digest: str, trusted: bool) -> None:
+    with transaction(db):
+        db.execute(
+            "INSERT INTO trust VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET "
+            "digest=excluded.digest, trusted=excluded.trusted, time=excluded.time",
+            (cwd, digest, trusted, now()),
+        )

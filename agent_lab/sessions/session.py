@@ -1,0 +1,1163 @@
+"""One conversation's state machine: commands in, an agent process driven, events out.
+
+Rules, each with a test:
+- One prompt is with the agent at a time; others wait in the queue, which is part of the log.
+- Every accepted prompt gets exactly one `turn_ended`: `_open` holds the turns that still owe one.
+- `status` is derived in one place (`_status`) from what is true, never set.
+- An event is stored before anyone sees it, together with how far the agent's output was applied.
+- The agent's process is started when somebody looks at the session or sends a prompt, and its turn
+  goes on when the server dies; `adopt` takes it up again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct
+
+from agent_lab.agents import registry
+from agent_lab.agents.adapters.base import Adapter, Charge, ContextSeen, Fact, LaunchOptions, Reply
+from agent_lab.agents.adapters.base import Send as SendToAgent
+from agent_lab.agents.adapters.claude import ClaudeAdapter
+from agent_lab.agents.environment import child_environment
+from agent_lab.agents.framing import LineFramer, Oversize, Torn
+from agent_lab.agents.process import (
+    AgentError,
+    AgentGone,
+    AgentNotFound,
+    AgentNotReading,
+    AgentProcess,
+    Exit,
+    Launch,
+    Lease,
+    LeaseHeld,
+    read_run,
+    sweep,
+)
+from agent_lab.protocol.commands import AnswerPermission, Prompt, Set
+from agent_lab.protocol.errors import (
+    AgentLabError,
+    AgentUnavailable,
+    Conflict,
+    Invalid,
+    NotFound,
+    TooLarge,
+    Unavailable,
+)
+from agent_lab.protocol.events import (
+    AgentExited,
+    AgentMessage,
+    AgentOutputInvalid,
+    AgentThought,
+    AnyBody,
+    ContentBlock,
+    ContextItem,
+    ImageBlock,
+    Notebook,
+    Notice,
+    Origin,
+    PermissionResolved,
+    QueueItem,
+    QueueUpdated,
+    SessionUpdated,
+    SessionUsage,
+    Status,
+    StopReason,
+    TextBlock,
+    ToolCallUpdate,
+    TurnEnded,
+    TurnError,
+    TurnStarted,
+    TurnUsage,
+    Usage,
+    UserMessage,
+    decode_event,
+)
+from agent_lab.protocol.events import Session as SessionObject
+from agent_lab.protocol.transcript import text_of
+from agent_lab.sessions import permissions, workspace
+from agent_lab.sessions.journal import Journal
+from agent_lab.sessions.subscribers import Subscriber
+from agent_lab.store.event_log import EventLog, Stream
+from agent_lab.store.ledger import ChargeRow
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+READY_SECONDS = 30.0
+"""How long a starting agent may take to answer `initialize`; cold starts take about one second."""
+CONTROL_SECONDS = 10.0
+"""How long the agent may take to answer a control request; it answers in milliseconds."""
+CANCEL_SECONDS = 10.0
+"""How long a cancelled turn may take to end before its process is ended; it takes milliseconds."""
+SILENCE_SECONDS = 120.0
+"""Silence of a running turn after which the person is told."""
+NEW_TITLE = "New session"
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Plain values of the configuration. `agent_environment` is added to what agents see."""
+
+    data_dir: Path
+    root_dir: Path
+    claude_command: tuple[str, ...] = ()
+    default_agent: str = "claude"
+    default_model: str | None = None
+    default_permission_mode: str = "default"
+    max_sessions: int = 1000
+    max_message_bytes: int = 32 << 20
+    max_line_bytes: int = 32 << 20
+    idle_timeout: float = 1800.0
+    allow_bypass_permissions: bool = False
+    keep_running_turns: bool = False
+    agent_environment: Mapping[str, str] = {}
+    demo: bool = False
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, **self.agent_environment}
+
+
+class Turn(Struct):
+    """A prompt of ours that is on its way to the agent or with it."""
+
+    id: str
+    content: tuple[ContentBlock, ...]
+    context: tuple[ContextItem, ...]
+    sent: bool = False
+
+
+class Accepted(Struct, frozen=True):
+    """What became of a prompt: it is a turn, or it waits in the queue under its own id."""
+
+    turn_id: str | None
+    queued: str | None
+
+
+class Session:
+    """One conversation. Made by the Manager; safe to use from one event loop only."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        number: int,
+        session: SessionObject,
+        settings: Settings,
+        start_task: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        is_trusted: Callable[[Path], Coroutine[Any, Any, bool]],
+    ) -> None:
+        self.journal = Journal(log, number, session)
+        self.journal.before_flush = self._refresh_status
+        self._log = log
+        self._number = number
+        self._settings = settings
+        self._start_task = start_task
+        self._is_trusted = is_trusted
+        self._folder = settings.data_dir / "run" / session.id
+        self._loop = asyncio.get_running_loop()
+        self._lock = asyncio.Lock()
+        self._lease: Lease | None = None
+        self._process: AgentProcess | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._adapter: Adapter = ClaudeAdapter(session.workspace.cwd)
+        self._adapter_saved = b""
+        self._framer = LineFramer(settings.max_line_bytes)
+        self._base = 0
+        self._replies: dict[str, asyncio.Future[Reply]] = {}
+        self._open: dict[str, None] = {}
+        self._turn: Turn | None = None
+        self._cancelling = False
+        self._closing = False
+        self._stopping = False
+        self._failure: TurnError | None = None
+        self._exit_task: asyncio.Task[None] | None = None
+        self._marker = ""
+        self._ended = session.status == "ended"
+        self._silence: asyncio.TimerHandle | None = None
+        self._end_waiters: list[asyncio.Future[None]] = []
+        self.last_used = self._loop.time()
+
+    # ------------------------------------------------------------ what it is
+
+    @property
+    def id(self) -> str:
+        return self.journal.session.id
+
+    @property
+    def info(self) -> SessionObject:
+        return self.journal.session
+
+    @property
+    def is_live(self) -> bool:
+        return self._process is not None or self._starting is not None
+
+    @property
+    def is_running(self) -> bool:
+        return bool(self._open)
+
+    def _status(self) -> tuple[Status, str | None]:
+        if self._ended:
+            return "ended", None
+        if self._open:
+            if self._cancelling:
+                return "cancelling", None
+            if self.info.pending_permissions:
+                return "awaiting_permission", None
+            return "running", None
+        if self._starting is not None:
+            return "starting", None
+        if self._process is not None:
+            return "idle", None
+        return ("failed", self._failure.message) if self._failure else ("stopped", None)
+
+    def _refresh_status(self) -> None:
+        status, reason = self._status()
+        if (status, reason) != (self.info.status, self.info.status_reason):
+            self.journal.emit(None, SessionUpdated(status=status, status_reason=reason))
+
+    # ------------------------------------------------------------ readers
+
+    async def subscribe(self, after: int | None = None, tail: int | None = None) -> Subscriber:
+        self.last_used = self._loop.time()
+        subscriber = await self.journal.subscribe(after, tail)
+        if self._ended:
+            subscriber.finish()
+        return subscriber
+
+    def unsubscribe(self, subscriber: Subscriber) -> None:
+        self.last_used = self._loop.time()
+        self.journal.unsubscribe(subscriber)
+
+    # ------------------------------------------------------------ prompts
+
+    async def prompt(self, prompt: Prompt) -> Accepted:
+        """Accept a prompt: it starts a turn, or waits in the queue while one runs.
+
+        The same id twice is one turn. Raises Conflict (session_ended, in_use), Invalid, TooLarge.
+        """
+        self._check_prompt(prompt)
+        async with self._lock:
+            seen, turn_id = await self._log.prompt(self._number, prompt.id)
+            if seen:
+                return Accepted(turn_id, None if turn_id else prompt.id)
+            await self._hold()
+            self.last_used = self._loop.time()
+            if self._open or self.info.queue:
+                item = QueueItem(prompt.id, prompt.content, prompt.context, prompt.origin)
+                self.journal.emit(None, QueueUpdated(items=(*self.info.queue, item)))
+                self.journal.prompt(prompt.id, None)
+                if not self._open:  # the queue stood still after a failure: this wakes it
+                    self._send_next()
+                await self.journal.stored()
+                _, turn_id = await self._log.prompt(self._number, prompt.id)
+                return Accepted(turn_id, None if turn_id else prompt.id)
+            turn = self._begin(prompt.id, prompt.content, prompt.context, prompt.origin)
+            await self.journal.stored()
+            return Accepted(turn.id, None)
+
+    def _check_prompt(self, prompt: Prompt) -> None:
+        if not prompt.id or len(prompt.id) > 200:
+            raise Invalid("A prompt needs an id of at most 200 characters.")
+        if not prompt.content and not prompt.context:
+            raise Invalid("The message is empty. Write something, or attach something.")
+        if not text_of(prompt.content).strip() and not prompt.context:
+            if not any(isinstance(block, ImageBlock) for block in prompt.content):
+                raise Invalid("The message is empty. Write something, or attach something.")
+        size = len(msgspec.json.encode((prompt.content, prompt.context)))
+        if size > self._settings.max_message_bytes:
+            limit = self._settings.max_message_bytes >> 20
+            raise TooLarge(f"The message is larger than {limit} MB. Send a part of it, or a file.")
+
+    def _begin(
+        self,
+        message_id: str,
+        content: tuple[ContentBlock, ...],
+        context: tuple[ContextItem, ...],
+        origin: Origin,
+    ) -> Turn:
+        turn = Turn(str(uuid.uuid4()), content, context)
+        journal = self.journal
+        message = UserMessage(
+            message_id=message_id, content=content, context=context, origin=origin
+        )
+        journal.emit(turn.id, message)
+        journal.emit(turn.id, TurnStarted(origin=origin))
+        journal.prompt(message_id, turn.id)
+        if self.info.title == NEW_TITLE:
+            journal.emit(None, SessionUpdated(title=title_of(content, context)))
+        self._turn = turn
+        self._open[turn.id] = None
+        self._failure = None
+        self._task(self._deliver(turn), "deliver")
+        return turn
+
+    async def _deliver(self, turn: Turn) -> None:
+        """Bring a turn's prompt to the agent, starting the agent when it is not there."""
+        try:
+            await self.journal.stored()
+            await self._ensure_process()
+            if self._turn is not turn:  # cancelled meanwhile
+                return
+            await self._send_prompt(turn)
+        except AgentNotReading:
+            text = (
+                "The agent does not read its input, so the message did not reach it. Stop the "
+                "session's agent (it starts again with the next message), then try again."
+            )
+            self._end_turn(turn.id, TurnError(text, "agent_not_reading"))
+        except AgentLabError as error:
+            self._end_turn(turn.id, TurnError(error.message, error.reason))
+        except AgentGone:
+            if turn.id in self._open and self._process is None:
+                self._end_turn(turn.id, _exit_error(None, ""))
+        self.journal.schedule()
+
+    async def _send_prompt(self, turn: Turn) -> None:
+        process = self._process
+        if process is None:
+            raise AgentGone("The agent has exited.")
+        if process.durable and process.free_bytes() < 64 << 20:
+            # An agent whose disk is full says nothing and loses lines.
+            text = "Less than 64 MB of disk space are left. Free some space, then try again."
+            raise Unavailable(text, "disk_full")
+        message = self._adapter.prompt(turn.id, turn.content, turn.context)
+        turn.sent = True
+        self._apply_position(changed=True)
+        self._watch_silence()
+        await process.write(message)
+
+    def _send_next(self) -> None:
+        """Start the next turn from the queue."""
+        if self._open or not self.info.queue or self._ended or self._stopping:
+            return
+        item, *rest = self.info.queue
+        self.journal.emit(None, QueueUpdated(items=tuple(rest)))
+        self._begin(item.id, item.content, item.context, item.origin)
+        self.journal.flush()
+
+    async def queue_edit(self, item_id: str, content: tuple[ContentBlock, ...]) -> None:
+        """Raises Conflict when the item is no longer in the queue."""
+        self._queued(item_id)
+        await self._change_queue(
+            tuple(
+                msgspec.structs.replace(item, content=content) if item.id == item_id else item
+                for item in self.info.queue
+            )
+        )
+
+    async def queue_remove(self, item_id: str) -> None:
+        """Raises Conflict when the item is no longer in the queue."""
+        self._queued(item_id)
+        await self._change_queue(tuple(item for item in self.info.queue if item.id != item_id))
+
+    async def queue_send_now(self, item_id: str) -> None:
+        """Cancel the running turn and send this one next. Raises Conflict when it is not queued."""
+        wanted = self._queued(item_id)
+        rest = tuple(item for item in self.info.queue if item.id != item_id)
+        await self._change_queue((wanted, *rest))
+        if self._open:
+            await self.cancel()
+        else:
+            self._send_next()
+        await self.journal.stored()
+
+    def _queued(self, item_id: str) -> QueueItem:
+        for item in self.info.queue:
+            if item.id == item_id:
+                return item
+        raise Conflict("This message is no longer in the queue; it was sent.", "not_queued")
+
+    async def _change_queue(self, items: tuple[QueueItem, ...]) -> None:
+        async with self._changing():
+            self.journal.emit(None, QueueUpdated(items=items))
+
+    # ------------------------------------------------------------ cancel, answer, set
+
+    async def cancel(self) -> None:
+        """Cancel the running turn; nothing runs: nothing happens."""
+        if not self._open or self._cancelling:
+            return
+        turn = self._turn
+        if turn is not None and not turn.sent:
+            self._end_turn(turn.id, None, "cancelled")
+            await self.journal.stored()
+            return
+        self._cancelling = True
+        self.journal.flush()
+        self._task(self._cancel(), "cancel")
+        await self.journal.stored()
+
+    async def _cancel(self) -> None:
+        """Interrupt by control request; a process that does not obey is ended."""
+        process, owed = self._process, set(self._open)
+        if process is None:
+            return
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await process.write(self._adapter.cancel(_request_id()))
+                while owed & set(self._open) and self._process is process:
+                    await self._next_end()
+        except (TimeoutError, AgentError):
+            if self._process is not process:
+                return
+            text = "The agent did not stop when asked, so it was ended. The next message starts it."
+            self.journal.emit(None, Notice(level="warning", code="agent_ended", text=text))
+            await self._close_process()
+
+    async def _next_end(self) -> None:
+        waiting: asyncio.Future[None] = self._loop.create_future()
+        self._end_waiters.append(waiting)
+        await waiting
+
+    async def answer(self, answer: AnswerPermission) -> None:
+        """Answer a pending permission; the first answer wins.
+
+        Raises Conflict `already_resolved`, Invalid, Unavailable when the agent cannot be told.
+        """
+        request = permissions.pending(self.info, answer.request_id)
+        option = permissions.check(request, answer)
+        process = self._process
+        if process is None:
+            raise Conflict("The agent is not running any more.", "already_resolved")
+        try:
+            message = self._adapter.answer(answer)
+        except KeyError:
+            raise Conflict(
+                "The agent does not wait for this any more.", "already_resolved"
+            ) from None
+        turn_id = self._current_turn()
+        self.journal.emit(
+            turn_id,
+            PermissionResolved(
+                request_id=answer.request_id,
+                outcome="selected",
+                option_id=answer.option_id,
+                message=answer.message,
+                by="user",
+                updated_input=answer.updated_input,
+                answers=answer.answers,
+            ),
+        )
+        if request.tool_call_id and option.kind.startswith("allow"):
+            self.journal.emit(
+                turn_id, ToolCallUpdate(tool_call_id=request.tool_call_id, status="in_progress")
+            )
+        self._apply_position(changed=True)
+        await self.journal.stored()
+        self._watch_silence()
+        try:
+            await process.write(message)
+        except AgentError as error:
+            raise Unavailable(
+                f"{error} The answer could not be delivered.", "agent_silent"
+            ) from None
+
+    async def set(self, change: Set) -> None:
+        """Change title, model, permission mode or effort. Raises Invalid, Conflict, Unavailable."""
+        if self._ended and (change.model or change.permission_mode or change.effort):
+            raise Conflict("This session has ended. Resume it first.", "session_ended")
+        async with self._changing():
+            await self._set(change)
+
+    async def _set(self, change: Set) -> None:
+        info = self.info
+        if change.title is not None:
+            title = " ".join(change.title.split())[:200]
+            if not title:
+                raise Invalid("A title cannot be empty.")
+            self.journal.emit(None, SessionUpdated(title=title))
+        if change.model is not None:
+            model = plain_value(change.model, "model")
+            await self._control(lambda id: self._adapter.set_model(id, model))
+            self.journal.emit(None, SessionUpdated(model=model))
+        if change.permission_mode is not None:
+            mode = change.permission_mode
+            allowed = info.permission_modes
+            if self._settings.allow_bypass_permissions:
+                allowed = (*allowed, "bypassPermissions")
+            if mode not in allowed:
+                raise Invalid(
+                    f"There is no permission mode {mode!r}. Offered: {', '.join(allowed)}."
+                )
+            await self._control(lambda id: self._adapter.set_permission_mode(id, mode))
+            self.journal.emit(None, SessionUpdated(permission_mode=mode))
+        if change.effort is not None:
+            effort = plain_value(change.effort, "effort")
+            if info.efforts and effort not in info.efforts:
+                raise Invalid(f"There is no effort {effort!r}. Offered: {', '.join(info.efforts)}.")
+            await self._control(lambda id: self._adapter.set_effort(id, effort))
+            self.journal.emit(None, SessionUpdated(effort=effort))
+
+    async def rebind(self, notebook: Notebook) -> None:
+        """The session's notebook moved, or has another kernel now."""
+        if notebook != self.info.notebook:
+            async with self._changing():
+                self.journal.emit(None, SessionUpdated(notebook=notebook))
+
+    async def _control(self, encode: Callable[[str], bytes]) -> Reply | None:
+        """Ask the running agent something; None when none runs (it is told when it starts)."""
+        if self._starting is not None:
+            await self._ensure_process()
+        if self._process is None:
+            return None
+        reply = await self._ask(self._process, encode)
+        if reply.error is not None:
+            raise Invalid(f"The agent refused: {reply.error}")
+        return reply
+
+    async def _ask(
+        self,
+        process: AgentProcess,
+        encode: Callable[[str], bytes],
+        seconds: float = CONTROL_SECONDS,
+    ) -> Reply:
+        """Raises Unavailable when the agent does not answer in time, or exits."""
+        id = _request_id()
+        reply: asyncio.Future[Reply] = self._loop.create_future()
+        self._replies[id] = reply
+        try:
+            async with asyncio.timeout(seconds):
+                await process.write(encode(id))
+                return await reply
+        except TimeoutError:
+            text = f"The agent did not answer within {seconds:.0f} s."
+            raise Unavailable(text, "agent_silent") from None
+        except AgentError as error:
+            raise Unavailable(str(error), "agent_silent") from None
+        finally:
+            self._replies.pop(id, None)
+
+    # ------------------------------------------------------------ the process
+
+    async def open(self) -> None:
+        """Somebody looks at the session: have its agent ready. What fails is shown, not raised."""
+        if self._ended:
+            return
+        self._task(self._open_quietly(), "open")
+
+    async def _open_quietly(self) -> None:
+        try:
+            await self._ensure_process()
+        except (AgentLabError, AgentError) as error:
+            _log.info("agent_lab: session %s has no agent: %s", self.id, error)
+
+    async def _ensure_process(self) -> None:
+        """Have a live agent process that has answered. Raises AgentLabError with the next step."""
+        if self._process is not None and self._starting is None:
+            return
+        if self._starting is None:
+            self._starting = self._task(self._start(), "start")
+            self._starting.add_done_callback(self._started)
+            self.journal.flush()
+        await asyncio.shield(self._starting)
+
+    def _started(self, task: asyncio.Task[None]) -> None:
+        if self._starting is task:
+            self._starting = None
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, AgentLabError):
+            self._failure = TurnError(error.message, error.reason)
+        self.journal.flush()
+
+    async def _start(self) -> None:
+        await self._hold()
+        settings, info = self._settings, self.info
+        command = registry.claude_command(settings.claude_command)
+        if command is None:
+            text = (
+                "claude is not installed here. Install it with "
+                f"`{registry.CLAUDE_INSTALL}`, or name it in AgentLab.claude_command."
+            )
+            raise AgentUnavailable(text, "agent_not_installed")
+        cwd = Path(info.workspace.cwd)
+        if not cwd.is_dir():
+            raise NotFound(f"The session's folder {cwd} does not exist any more.")
+        environment = settings.environment()
+        conversation = await asyncio.to_thread(
+            registry.claude_conversation, environment, info.agent_session_id or self.id
+        )
+        trusted = await self._is_trusted(cwd)
+        if trusted != info.workspace.trusted:
+            where = msgspec.structs.replace(info.workspace, trusted=trusted)
+            self.journal.emit(None, SessionUpdated(workspace=where))
+        mode = info.permission_mode
+        if mode == "bypassPermissions" and not settings.allow_bypass_permissions:
+            mode = "default"
+        if conversation is None and info.usage.turns:
+            text = (
+                "The agent no longer has this conversation's history and starts anew. The "
+                "transcript above stays for you; attach what it needs to know."
+            )
+            self.journal.emit(None, Notice(level="warning", code="history_lost", text=text))
+        adapter = ClaudeAdapter(info.workspace.cwd)
+        options = LaunchOptions(
+            command=command,
+            session_id=self.id,
+            resume=(info.agent_session_id or self.id) if conversation else None,
+            model=info.model,
+            permission_mode=mode,
+            trusted=trusted,
+            allow_bypass=settings.allow_bypass_permissions,
+        )
+        marker = str(uuid.uuid4())
+        launch = Launch(
+            argv=adapter.argv(options),
+            env=child_environment(
+                environment, marker=marker, session_id=self.id, extra=adapter.environment()
+            ),
+            cwd=str(cwd),
+            marker=marker,
+        )
+        self._adapter, self._adapter_saved = adapter, b""
+        self._framer, self._base = LineFramer(settings.max_line_bytes), 0
+        # Stored before there is a process, so that no output can ever be applied twice or not at all.
+        self._marker = marker
+        self.journal.stream_begins(Stream(marker, 0, self._saved()))
+        await self.journal.stored()
+        try:
+            process = await AgentProcess.start(launch, self._folder, self)
+        except AgentNotFound as error:
+            raise AgentUnavailable(str(error), "agent_not_installed") from None
+        except AgentError as error:
+            raise AgentUnavailable(str(error), "agent_start_failed") from None
+        self._process = process
+        await self._greet(process)
+        if info.effort is not None:
+            effort = info.effort
+            await self._ask(process, lambda id: self._adapter.set_effort(id, effort))
+
+    async def _greet(self, process: AgentProcess) -> Reply:
+        try:
+            return await self._ask(process, self._adapter.initialize, READY_SECONDS)
+        except Unavailable:
+            if self._process is process:  # alive and silent
+                await self._close_process()
+                text = "The agent started and does not answer. Try again, or check `claude doctor`."
+                raise AgentUnavailable(text, "agent_start_failed") from None
+            if self._exit_task is not None:
+                await asyncio.wait([self._exit_task])
+            failure = self._failure or TurnError("The agent ended while starting.", "agent_exited")
+            if failure.reason in ("resume_not_found", "in_use"):
+                raise Conflict(failure.message, failure.reason) from None
+            raise AgentUnavailable(failure.message, "agent_start_failed") from None
+
+    async def _hold(self) -> None:
+        """Take the lease: one server drives a session. Raises Conflict (session_ended, in_use)."""
+        if self._ended:
+            raise Conflict("This session has ended. Resume it first.", "session_ended")
+        await self._take_lease()
+
+    async def _take_lease(self) -> None:
+        if self._lease is not None:
+            return
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self._lease = Lease.take(self._folder)
+        except LeaseHeld:
+            text = "Another Jupyter server is using this session. Close it there first."
+            raise Conflict(text, "in_use") from None
+        stored = await self._log.load(self.id)
+        if stored is not None and stored.session.last_seq > self.info.last_seq:
+            self.journal.reload(stored.session)
+            self._ended = stored.session.status == "ended"
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[None]:
+        """A change that needs no agent: stored before it returns."""
+        await self._take_lease()
+        try:
+            yield
+            await self.journal.stored()
+        finally:
+            if not self.is_live and not self._open:
+                self._release()
+
+    def _release(self) -> None:
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.release()
+
+    async def _close_process(self) -> Exit | None:
+        """End the agent and everything it started."""
+        process = self._process
+        if process is None:
+            return None
+        self._closing = True
+        try:
+            end = await process.close(self._adapter.farewell(_request_id()))
+            if self._exit_task is not None:
+                await asyncio.wait([self._exit_task])
+            return end
+        finally:
+            self._closing = False
+
+    # ------------------------------------------------------------ from the process (its Sink)
+
+    def received(self, data: bytes) -> None:
+        """Bytes of the agent's stdout: the path of a token begins here."""
+        simple = True
+        for line in self._framer.push(data):
+            if isinstance(line, bytes):
+                decoded = self._adapter.decode(line)
+                simple = simple and len(decoded) == 1
+                for one in decoded:
+                    if type(one) is Fact:
+                        self._apply(one.turn_id, one.body)
+                    elif not isinstance(one, Fact):
+                        self._hear(one)
+                        simple = False
+            else:
+                self._unreadable(line)
+        self._apply_position(changed=not simple)
+        self.journal.schedule()
+        self._watch_silence()
+
+    def _apply_position(self, changed: bool) -> None:
+        """Say how far the output is applied; the adapter's state is written out only when it moved."""
+        if self._process is None:
+            return
+        adapter = self._saved() if changed or not self._adapter_saved else self._adapter_saved
+        position = self._base + self._framer.consumed
+        self.journal.applied(Stream(self._marker, position, adapter))
+
+    def _saved(self) -> bytes:
+        self._adapter_saved = self._adapter.save()
+        return self._adapter_saved
+
+    def _apply(self, turn_id: str | None, body: AnyBody) -> None:
+        """One fact from the adapter becomes an event, unless it says nothing new."""
+        match body:
+            case TurnEnded():
+                self._turn_ended(turn_id, body)
+                return
+            case TurnStarted():
+                if turn_id is not None:
+                    self._open[turn_id] = None
+            case SessionUpdated():
+                changed = self._changes(body)
+                if changed is None:
+                    return
+                body = changed
+            case PermissionResolved():
+                if all(p.request_id != body.request_id for p in self.info.pending_permissions):
+                    return
+            case _:
+                pass
+        self.journal.emit(turn_id, body)
+
+    def _changes(self, body: SessionUpdated) -> SessionUpdated | None:
+        """Only the fields that really change; None when none does."""
+        changed = {
+            name: value
+            for name in body.__struct_fields__
+            if (value := getattr(body, name)) is not UNSET and value != getattr(self.info, name)
+        }
+        return SessionUpdated(**changed) if changed else None
+
+    def _hear(self, one: Charge | ContextSeen | Reply | SendToAgent) -> None:
+        match one:
+            case Charge():
+                self.journal.charge(
+                    ChargeRow(
+                        turn_id=one.turn_id,
+                        agent=self.info.agent,
+                        model=one.model,
+                        workspace=self.info.workspace.cwd,
+                        requests=one.requests,
+                        input_tokens=one.input_tokens,
+                        output_tokens=one.output_tokens,
+                        cache_read_tokens=one.cache_read_tokens,
+                        cache_write_tokens=one.cache_write_tokens,
+                        cost_usd=one.cost_usd,
+                        cost_source=None if one.cost_usd is None else "agent",
+                    )
+                )
+            case ContextSeen():
+                self._context(one)
+            case Reply():
+                waiting = self._replies.get(one.request_id)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(one)
+            case SendToAgent():
+                process = self._process
+                if process is not None:
+                    self._task(_write_quietly(process, one.message), "answer")
+
+    def _context(self, seen: ContextSeen) -> None:
+        usage = self.info.usage
+        used = usage.context_used if seen.used is None else seen.used
+        size = usage.context_size if seen.size is None else seen.size
+        if (used, size) != (usage.context_used, usage.context_size):
+            self._emit_usage(msgspec.structs.replace(usage, context_used=used, context_size=size))
+
+    def _emit_usage(self, usage: SessionUsage) -> None:
+        self.journal.emit(None, Usage(**msgspec.structs.asdict(usage)))
+
+    def _unreadable(self, line: Oversize | Torn) -> None:
+        reason = "oversize" if isinstance(line, Oversize) else "torn"
+        excerpt = line.excerpt.decode("utf-8", "replace")[:2000]
+        body = AgentOutputInvalid(excerpt=excerpt, reason=reason, length=line.length)
+        self.journal.emit(self._current_turn(), body)
+
+    def exited(self, end: Exit) -> None:
+        """The process is gone and all it wrote was received."""
+        for line in self._framer.finish():
+            if not isinstance(line, bytes):
+                self._unreadable(line)
+        expected = self._closing
+        self._process = None
+        for one in self._adapter.ended():
+            if isinstance(one, Fact):
+                self._apply(one.turn_id, one.body)
+        body = AgentExited(
+            code=end.code,
+            signal=end.signal,
+            expected=expected,
+            stderr="" if expected else end.stderr[-4000:],
+        )
+        if not expected:
+            self._failure = _exit_error(end.code or end.signal, end.stderr)
+        for waiting in self._replies.values():
+            if not waiting.done():
+                waiting.set_exception(AgentGone("The agent has exited."))
+        # Emitted once the texts of cut messages have been read back from the log.
+        work = self._after_exit(body, end, list(self._open), self._cancelling)
+        self._exit_task = self._task(work, "exit")
+
+    async def _after_exit(
+        self, body: AgentExited, end: Exit, owed: Sequence[str], cancelling: bool
+    ) -> None:
+        await self._finish_cut_messages()
+        if owed or not body.expected:
+            self.journal.emit(self._current_turn(), body)
+        for turn_id in owed:
+            if cancelling or body.expected:
+                self._end_turn(turn_id, None, "cancelled")
+            else:
+                self._end_turn(turn_id, _exit_error(end.code or end.signal, end.stderr))
+        self.journal.stream_ended()
+        await self.journal.stored()
+        if not self.is_live:
+            self._release()
+
+    async def _finish_cut_messages(self) -> None:
+        """A message that was being streamed stays as far as it came, marked as partial."""
+        await self.journal.stored()
+        first = await self._log.seq_of_tail(self._number, 3)
+        for message_id, kind, turn_id, text in await self._log.open_chunks(self._number, first):
+            content = (TextBlock(text),)
+            if kind == "agent_message_chunk":
+                self.journal.emit(
+                    turn_id, AgentMessage(message_id=message_id, content=content, partial=True)
+                )
+            else:
+                self.journal.emit(
+                    turn_id, AgentThought(message_id=message_id, content=content, partial=True)
+                )
+
+    # ------------------------------------------------------------ the end of a turn
+
+    def _current_turn(self) -> str | None:
+        if self._turn is not None:
+            return self._turn.id
+        return next(reversed(self._open), None)
+
+    def _end_turn(
+        self, turn_id: str, error: TurnError | None, stopped: StopReason = "error"
+    ) -> None:
+        """End a turn that the agent did not end itself."""
+        self._turn_ended(turn_id, TurnEnded(stop_reason=stopped, error=error))
+
+    def _turn_ended(self, turn_id: str | None, body: TurnEnded) -> None:
+        if turn_id is None or turn_id not in self._open:
+            return  # it ended before: exactly one end for each turn
+        del self._open[turn_id]
+        for request in self.info.pending_permissions:
+            resolved = PermissionResolved(
+                request_id=request.request_id, outcome="cancelled", by="cancel"
+            )
+            self.journal.emit(turn_id, resolved)
+        self.journal.emit(turn_id, body)
+        self._emit_usage(added(self.info.usage, body.usage))
+        if self._turn is not None and self._turn.id == turn_id:
+            self._turn = None
+        if not self._open:
+            self._cancelling = False
+            self._stop_watching()
+        waiters, self._end_waiters = self._end_waiters, []
+        for waiting in waiters:
+            if not waiting.done():
+                waiting.set_result(None)
+        self.last_used = self._loop.time()
+        self._loop.call_soon(self._after_turn, body.stop_reason)
+
+    def _after_turn(self, stop_reason: str) -> None:
+        # After an error the queue stands still: it is not thrown at an agent that just failed.
+        if stop_reason != "error":
+            self._send_next()
+        process = self._process
+        if process is not None:
+            process.applied(self._base + self._framer.consumed)
+            self._task(self._ask_context(process), "context")
+        self.journal.schedule()
+
+    async def _ask_context(self, process: AgentProcess) -> None:
+        """The agent's own account of its context, which knows more than the last request's tokens."""
+        try:
+            reply = await self._ask(process, self._adapter.context_usage)
+        except Unavailable:
+            return
+        payload = reply.payload if isinstance(reply.payload, dict) else {}
+        used, size = payload.get("totalTokens"), payload.get("maxTokens")
+        if isinstance(used, int) and isinstance(size, int):
+            self._context(ContextSeen(used, size))
+            self.journal.schedule()
+
+    # ------------------------------------------------------------ silence
+
+    def _watch_silence(self) -> None:
+        self._stop_watching()
+        if self._open:
+            self._silence = self._loop.call_later(SILENCE_SECONDS, self._silent)
+
+    def _stop_watching(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+            self._silence = None
+
+    def _silent(self) -> None:
+        """Nothing came for long. Waiting for a person does not count."""
+        self._silence = None
+        if not self._open or self.info.pending_permissions:
+            return
+        text = (
+            f"No output for {SILENCE_SECONDS:.0f} s. The agent may still be working; Stop ends it."
+        )
+        body = Notice(level="warning", code="silent", text=text, key="silent")
+        self.journal.emit(self._current_turn(), body)
+        self.journal.schedule()
+
+    # ------------------------------------------------------------ end, resume, adopt, shut down
+
+    async def end(self) -> None:
+        """Stop the agent and everything it started; the transcript stays, read-only."""
+        if self._ended:
+            return
+        await self._hold()
+        if self.info.queue:
+            self.journal.emit(None, QueueUpdated(items=()))
+        await self._stop_agent()
+        self._ended = True
+        self._failure = None
+        await self.journal.stored()
+        self.journal.finish_subscribers()
+        self._release()
+
+    async def _stop_agent(self) -> None:
+        self._stopping = True
+        try:
+            starting = self._starting
+            if starting is not None:
+                starting.cancel()
+                await asyncio.wait([starting])
+            if self._process is not None:
+                await self._close_process()
+            for turn_id in list(self._open):  # of a process that never came to be
+                self._end_turn(turn_id, None, "cancelled")
+            await self.journal.stored()
+        finally:
+            self._stopping = False
+
+    async def resume(self, must_exist: bool = False) -> None:
+        """Make an ended, stopped or failed session live again.
+
+        Raises Conflict `resume_not_found` when the agent has no such conversation any more;
+        `must_exist` also where this session itself never had a turn.
+        """
+        if self.is_live:
+            return
+        had_turns = must_exist or self.info.usage.turns > 0
+        found = await asyncio.to_thread(
+            registry.claude_conversation,
+            self._settings.environment(),
+            self.info.agent_session_id or self.id,
+        )
+        if had_turns and found is None:
+            raise Conflict(
+                "The agent no longer has this conversation, so it cannot go on. Its transcript "
+                "stays here; start a new session to continue the work.",
+                "resume_not_found",
+            )
+        self._ended = False
+        self._failure = None
+        await self._ensure_process()
+        await self.journal.stored()
+
+    async def sleep(self) -> None:
+        """End an idle agent to save its memory; the next prompt starts it with the history."""
+        if self._open or self._starting is not None:
+            return
+        await self._close_process()
+
+    async def adopt(self) -> None:
+        """After a start of the server: take up the session's process, or say that its turn was cut."""
+        await self._hold()
+        before = await self._log.seq_before_open_turns(self._number)
+        resolved: Mapping[str, PermissionResolved] = {}
+        if before is not None:
+            events = await self._log.events(self._number, after=before, limit=100_000)
+            open_turns, messages, resolved = _unfinished(event.json for event in events)
+            self._open = dict.fromkeys(open_turns)
+            for turn_id in open_turns:
+                if turn_id in messages:
+                    message = messages[turn_id]
+                    self._turn = Turn(turn_id, message.content, message.context, sent=True)
+        stream = await self._log.stream(self._number)
+        run = await asyncio.to_thread(read_run, self._folder)
+        if stream is not None and run is not None and stream.marker == run.marker:
+            self._adapter.load(stream.adapter)
+            if self._turn is not None:  # it may have been sent after the state was stored
+                turn = self._turn
+                self._adapter.prompt(turn.id, turn.content, turn.context)
+            self._marker, self._base = stream.marker, stream.position
+            self._saved()
+            self._process = await AgentProcess.adopt(self._folder, self._base, self)
+        elif run is not None and not run.ended:
+            await sweep(run.marker)  # it was never given anything to do
+        if self._process is None:
+            await self._finish_cut_messages()
+            for turn_id in list(self._open):
+                self._end_turn(turn_id, _CUT)
+            await self.journal.stored()
+            self._release()
+            return
+        self._task(self._greet_adopted(self._process, resolved), "adopt")
+
+    async def _greet_adopted(
+        self, process: AgentProcess, resolved: Mapping[str, PermissionResolved]
+    ) -> None:
+        """What may have been lost between two servers is sent again: the agent drops repeats."""
+        try:
+            reply = await self._ask(process, self._adapter.initialize, READY_SECONDS)
+            for request in reply.pending:
+                known = resolved.get(request.request_id)
+                again = None if known is None else self._adapter.answer_again(known)
+                if again is not None:
+                    await process.write(again)
+            if self._turn is not None and self._turn.id in self._open:
+                await self._send_prompt(self._turn)
+            elif not self._open:
+                self._send_next()
+        except (AgentLabError, AgentError) as error:
+            _log.info("agent_lab: session %s could not be taken up: %s", self.id, error)
+        self.journal.schedule()
+
+    async def shut_down(self) -> None:
+        """The server stops in good order."""
+        if self._process is not None and self._open and self._settings.keep_running_turns:
+            await self.journal.stored()
+            self._process.detach()
+            self._process = None
+        else:
+            await self._stop_agent()
+        self._stop_watching()
+        self.journal.finish_subscribers()
+        await self.journal.stored()
+        self._release()
+
+    def _task(self, work: Coroutine[Any, Any, None], role: str) -> asyncio.Task[None]:
+        return self._start_task(work, f"{self.id}: {role}")
+
+
+# ---------------------------------------------------------------- pieces
+
+_CUT = TurnError(
+    "The server was stopped while this turn ran, and its agent ended. What it had written is kept; "
+    "send the message again to go on.",
+    "interrupted",
+)
+
+
+def _unfinished(
+    events: Iterable[bytes],
+) -> tuple[list[str], dict[str, UserMessage], dict[str, PermissionResolved]]:
+    """The turns that still owe an end, their prompts, and the permissions already answered."""
+    open_turns: dict[str, None] = {}
+    messages: dict[str, UserMessage] = {}
+    resolved: dict[str, PermissionResolved] = {}
+    for data in events:
+        event = decode_event(data)
+        match event.body:
+            case TurnStarted() if event.turn_id:
+                open_turns[event.turn_id] = None
+            case TurnEnded() if event.turn_id:
+                open_turns.pop(event.turn_id, None)
+            case UserMessage() as body if event.turn_id:
+                messages[event.turn_id] = body
+            case PermissionResolved() as body:
+                resolved[body.request_id] = body
+            case _:
+                pass
+    return list(open_turns), messages, resolved
+
+
+def _exit_error(how: int | None, stderr: str) -> TurnError:
+    said = stderr.strip().splitlines()
+    last = said[-1][:300] if said else ""
+    if "No conversation found" in stderr:
+        text = "The agent no longer has this conversation. Start a new session to continue."
+        return TurnError(text, "resume_not_found", False, last)
+    if "already in use" in stderr:
+        text = "This conversation is in use by another agent process. End that one first."
+        return TurnError(text, "in_use", False, last)
+    text = "The agent's process ended unexpectedly. Your next message starts it again, with the history."
+    return TurnError(text, "agent_exited", True, last or f"exit {how}")
+
+
+async def _write_quietly(process: AgentProcess, message: bytes) -> None:
+    try:
+        await process.write(message)
+    except AgentError as error:
+        _log.info("agent_lab: an answer did not reach the agent: %s", error)
+
+
+def _request_id() -> str:
+    return f"al-{uuid.uuid4()}"
+
+
+def added(total: SessionUsage, turn: TurnUsage) -> SessionUsage:
+    """The session's totals with one more turn. A cost that is not known leaves the sum as it is."""
+    cost = total.cost_usd
+    if turn.cost_usd is not None:
+        cost = (cost or 0.0) + turn.cost_usd
+    return msgspec.structs.replace(
+        total,
+        turns=total.turns + 1,
+        input_tokens=total.input_tokens + turn.input_tokens,
+        output_tokens=total.output_tokens + turn.output_tokens,
+        cache_read_tokens=total.cache_read_tokens + turn.cache_read_tokens,
+        cache_write_tokens=total.cache_write_tokens + turn.cache_write_tokens,
+        cost_usd=cost,
+        cost_source=turn.cost_source or total.cost_source,
+    )
+
+
+def title_of(content: tuple[ContentBlock, ...], context: tuple[ContextItem, ...]) -> str:
+    """A title from a first prompt: its first line, at most 60 characters."""
+    lines = [line.strip() for line in text_of(content).splitlines() if line.strip()]
+    text = lines[0] if lines else (context[0].label if context else "")
+    return (text if len(text) <= 60 else text[:59].rstrip() + "…") or NEW_TITLE
+
+
+def plain_value(value: str, what: str) -> str:
+    """A value that goes into an argument list or a control request: one line, no leading dash."""
+    if not value or len(value) > 200 or value.startswith("-") or not value.isprintable():
+        raise Invalid(f"This is not a {what}: {value[:50]!r}.")
+    return value

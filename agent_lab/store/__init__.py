@@ -1,0 +1,1 @@
+"""What survives: the event log and the ledger, in one SQLite file."""

@@ -25,8 +25,8 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, ClassVar, Protocol
@@ -60,7 +60,7 @@ KILL = getattr(signal, "SIGKILL", signal.SIGTERM)  # Windows has one way to end 
 
 NOT_READING = "The agent does not read what it is sent."
 # Of our own, because what a cancelled start leaves must be undone even while the loop is ending.
-_STARTERS = ThreadPoolExecutor(2, thread_name_prefix="agent start")
+_OPENERS = ThreadPoolExecutor(2, thread_name_prefix="agent open")
 
 
 class AgentError(Exception):
@@ -116,6 +116,8 @@ class Exit:
 
 
 class Sink(Protocol):
+    """Called in the event loop's thread; what it raises goes to the loop's exception handler."""
+
     def received(self, data: bytes, /) -> None:
         """Bytes of stdout, in order, from the offset asked for."""
 
@@ -142,7 +144,7 @@ def read_run(folder: Path) -> Run | None:
     """What the folder says of its last run; an offset belongs to the run with the same marker."""
     try:
         return msgspec.json.decode((folder / "meta.json").read_bytes(), type=Run)
-    except (FileNotFoundError, NotADirectoryError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError):
         return None
 
 
@@ -205,34 +207,30 @@ class AgentProcess:
     write_timeout = 10.0
     first_write_timeout = 60.0  # a cold start from a slow disk is not a refusal to read
 
-    def __init__(
-        self,
-        folder: Path,
-        run: Run,
-        link: "_Link | None",
-        sink: Sink,
-        *,
-        pidfd: int,
-        child: "subprocess.Popen[bytes] | None",
-    ) -> None:
-        self.pid = run.pid
-        self.marker = run.marker
-        self.durable = run.durable
-        self.adopted = child is None
+    def __init__(self, folder: Path, opened: "_Opened", sink: Sink) -> None:
+        """For start() and adopt()."""
+        self.pid = opened.run.pid
+        self.marker = opened.run.marker
+        self.durable = opened.run.durable
+        self.adopted = opened.child is None
         self._folder = folder
-        self._run = run
-        self._link = link
+        self._run = opened.run
+        self._link = opened.link
+        self._pidfd = opened.pidfd
+        self._child = opened.child
         self._sink = sink
-        self._pidfd = pidfd
-        self._child = child
         self._loop = asyncio.get_running_loop()
         self._exited: asyncio.Future[Exit] = self._loop.create_future()
         self._writing = asyncio.Lock()
-        self._has_read = False
+        self._has_read = self.adopted
         self._errors = _ErrorFile(folder / "err.log")
         self._poll: asyncio.TimerHandle | None = None
         self._finishing: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[Exit] | None = None
+        if opened.link is not None and opened.alive:
+            self._follow(opened.link)
+        else:
+            self._ended(opened.run.code, opened.run.signal)
 
     @classmethod
     async def start(cls, launch: Launch, folder: Path, sink: Sink) -> "AgentProcess":
@@ -243,17 +241,8 @@ class AgentProcess:
         earlier = await asyncio.to_thread(read_run, folder)
         if earlier is not None and earlier.boot_id == _boot_id():
             await sweep(earlier.marker)
-        spawning = _STARTERS.submit(_spawn, launch, folder)
-        try:
-            spawned = await asyncio.wrap_future(spawning)
-        except asyncio.CancelledError:
-            spawning.add_done_callback(_abandon)  # nobody will own what the thread is starting
-            raise
-        process = cls(
-            folder, spawned.run, spawned.link, sink, pidfd=spawned.pidfd, child=spawned.child
-        )
-        process._follow(spawned.link)
-        return process
+        opened = await _in_thread(functools.partial(_spawn, launch, folder))
+        return cls(folder, opened, sink)
 
     @classmethod
     async def adopt(cls, folder: Path, offset: int, sink: Sink) -> "AgentProcess | None":
@@ -264,13 +253,8 @@ class AgentProcess:
         run = await asyncio.to_thread(read_run, folder)
         if run is None:
             return None
-        link, pidfd, alive = await asyncio.to_thread(_reopen, run, folder, offset)
-        process = cls(folder, run, link, sink, pidfd=pidfd, child=None)
-        if link is not None and alive:
-            process._follow(link)
-        else:
-            process._ended(run.code, run.signal)
-        return process
+        opened = await _in_thread(functools.partial(_reopen, run, folder, offset))
+        return cls(folder, opened, sink)
 
     async def write(self, message: bytes) -> None:
         """Hand over one message with its newline; returns when the agent has read it.
@@ -351,7 +335,8 @@ class AgentProcess:
     async def _finish(self, code: int | None, signal_number: int | None) -> None:
         """Deliver the rest and tell the sink first; then end what the agent left running."""
         if self._link is not None:
-            await self._link.drain(self._sink.received)
+            with contextlib.suppress(OSError):  # an unreadable rest must not hide the exit
+                await self._link.drain(self._sink.received)
         if not self._run.ended:
             ended = msgspec.structs.replace(self._run, ended=True, code=code, signal=signal_number)
             with contextlib.suppress(OSError):  # a full disk: the next server learns no exit code
@@ -500,14 +485,40 @@ def _boot_id() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class _Spawned:
+class _Opened:
+    """A run with our ends of it. `link` is None if nothing of its output is left."""
+
     run: Run
-    link: "_Link"
-    pidfd: int
-    child: "subprocess.Popen[bytes]"
+    link: "_Link | None"
+    pidfd: int = -1
+    child: "subprocess.Popen[bytes] | None" = None
+    alive: bool = True
+
+    def undo(self) -> None:
+        if self.child is not None:
+            _end_child(self.child)
+        if self.link is not None:
+            self.link.close()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
 
 
-def _spawn(launch: Launch, folder: Path) -> _Spawned:
+async def _in_thread(work: Callable[[], _Opened]) -> _Opened:
+    """Run it beside the loop; undone if we are cancelled, because nobody will own the result."""
+
+    def undo(done: "Future[_Opened]") -> None:
+        if not done.cancelled() and done.exception() is None:
+            done.result().undo()
+
+    future = _OPENERS.submit(work)
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        future.add_done_callback(undo)
+        raise
+
+
+def _spawn(launch: Launch, folder: Path) -> _Opened:
     program = launch.argv[0]
     if not Path(launch.cwd).is_dir():
         raise AgentStartFailed(f"The folder {launch.cwd} does not exist.")
@@ -531,7 +542,7 @@ def _why(program: str, error: OSError | ValueError) -> str:
 
 def _launch(
     launch: Launch, folder: Path, theirs: contextlib.ExitStack, ours: contextlib.ExitStack
-) -> _Spawned:
+) -> _Opened:
     """`theirs`: what we close in any case; `ours`: what is undone only if a later step fails."""
 
     def opened(stack: contextlib.ExitStack, name: str, how: int) -> int:
@@ -567,12 +578,12 @@ def _launch(
         env={**launch.env, MARKER_VARIABLE: launch.marker},
         start_new_session=True,
     )
-    ours.callback(_undo, child)
+    ours.callback(_end_child, child)
     if child.stdin is not None and child.stdout is not None:
         link = _Pipes(child.stdin, child.stdout)
     run = msgspec.structs.replace(run, pid=child.pid, start_time=_start_time(child.pid))
     _write_run(folder, run)
-    return _Spawned(run, link, _open_pidfd(child.pid), child)
+    return _Opened(run, link, _open_pidfd(child.pid), child)
 
 
 def _make_fifo(folder: Path) -> bool:
@@ -589,22 +600,12 @@ def _make_fifo(folder: Path) -> bool:
         os.close(lease)
 
 
-def _undo(child: "subprocess.Popen[bytes]") -> None:
+def _end_child(child: "subprocess.Popen[bytes]") -> None:
     child.kill()
     child.wait()
 
 
-def _abandon(spawning: "Future[_Spawned]") -> None:
-    if not spawning.cancelled() and spawning.exception() is None:
-        spawned = spawning.result()
-        _undo(spawned.child)
-        spawned.link.close()
-        if spawned.pidfd >= 0:
-            os.close(spawned.pidfd)
-
-
-def _reopen(run: Run, folder: Path, offset: int) -> "tuple[_Link | None, int, bool]":
-    """What is left of a run: its files, a pidfd if it is alive, and whether it is."""
+def _reopen(run: Run, folder: Path, offset: int) -> _Opened:
     pidfd = _open_pidfd(run.pid)  # before the check: the pid cannot change hands after it
     stdin = out = -1
     alive = run.durable and not run.ended and _matches(run)
@@ -617,7 +618,7 @@ def _reopen(run: Run, folder: Path, offset: int) -> "tuple[_Link | None, int, bo
     if not alive and pidfd >= 0:
         os.close(pidfd)
     link = _Files(folder / "out.jsonl", stdin, out, offset) if out >= 0 else None
-    return link, pidfd if alive else -1, alive
+    return _Opened(run, link, pidfd if alive else -1, alive=alive)
 
 
 def _open_pidfd(pid: int) -> int:

@@ -21,6 +21,7 @@ from agent_lab.protocol.events import (
     Event,
     Notice,
     Session,
+    Usage,
     encode,
     join_event,
     now,
@@ -70,6 +71,7 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Waiting] = []
         self._chunks: dict[str, _Waiting] = {}
+        self._usage: _Waiting | None = None
         self._charges: list[ChargeRow] = []
         self._prompts: list[tuple[str, str | None]] = []
         self._stream: Stream | None = None
@@ -102,8 +104,16 @@ class Journal:
             covered = self._chunks.pop(body.message_id, None)
             if covered is not None:
                 self._waiting.remove(covered)
-        waiting = self._number(turn_id, body)
-        fold_session(self.session, Event(waiting.seq, self.session.id, turn_id, waiting.time, body))
+        if isinstance(body, Usage) and self._usage is not None:
+            # Totals are absolute: of several in one frame only the last is worth telling.
+            waiting = self._usage
+            waiting.body = body
+        else:
+            waiting = self._number(turn_id, body)
+        if isinstance(body, Usage):
+            self._usage = waiting
+        last = self.session.last_seq
+        fold_session(self.session, Event(last, self.session.id, turn_id, waiting.time, body))
         self._changed = True
 
     def _number(self, turn_id: str | None, body: AnyBody) -> _Waiting:
@@ -177,6 +187,7 @@ class Journal:
         )
         self._waiting = []
         self._chunks.clear()
+        self._usage = None
         self._charges, self._prompts = [], []
         self._stream, self._stream_ended = None, False
         self._stream_moved = self._changed = False

@@ -532,7 +532,9 @@ class Session:
         except AgentError as error:
             raise Unavailable(str(error), "agent_silent") from None
         finally:
-            self._replies.pop(id, None)
+            del self._replies[id]
+            if reply.done() and not reply.cancelled():
+                reply.exception()  # seen: the process may have gone before the reply was awaited
 
     # ------------------------------------------------------------ the process
 
@@ -828,7 +830,10 @@ class Session:
             if not waiting.done():
                 waiting.set_exception(AgentGone("The agent has exited."))
         # Emitted once the texts of cut messages have been read back from the log.
-        work = self._after_exit(body, end, list(self._open), self._cancelling)
+        # A prompt that was not sent yet is still `_deliver`'s to end, or to send to the next process.
+        unsent = self._turn.id if self._turn is not None and not self._turn.sent else None
+        owed = [turn_id for turn_id in self._open if turn_id != unsent]
+        work = self._after_exit(body, end, owed, self._cancelling)
         self._exit_task = self._task(work, "exit")
 
     async def _after_exit(

@@ -152,8 +152,11 @@ class _Stream(Struct):
 
 
 class _Tool(Struct):
+    """A call without a result yet. `reported`: a sub-agent whose report has already been shown."""
+
     name: str
     command: str = ""
+    reported: bool = False
 
 
 class _Request(Struct):
@@ -225,7 +228,7 @@ class ClaudeAdapter:
     def environment(self) -> dict[str, str]:
         return {
             "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS": "1",
-            "CLAUDE_CODE_MAX_RETRIES": "4",
+            "CLAUDE_CODE_MAX_RETRIES": "3",
             "CLAUDE_CODE_DISABLE_BACKGROUND_TASKS": "1",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "CLAUDE_BYTE_STREAM_IDLE_TIMEOUT_MS": "60000",
@@ -467,8 +470,13 @@ class ClaudeAdapter:
                     raw_output=tools.limited(tools.error_text(content)),
                 )
             )
-        shown = tools.result_content(tool.name, tool.command, content, structured, failed)
-        if failed and tool.name != "Bash":
+        # The result of a sub-agent repeats its report, wrapped in words for the model.
+        shown = (
+            None
+            if tool.reported
+            else tools.result_content(tool.name, tool.command, content, structured, failed)
+        )
+        if failed and tool.name != "Bash" and not tool.reported:
             shown = (TextBlock(tools.limited(tools.error_text(content))),)
         return self._fact(
             ToolCallUpdate(
@@ -706,7 +714,8 @@ class ClaudeAdapter:
         if not isinstance(id, str) or not isinstance(summary, str):
             return ()
         done = line.get("status") == "completed"
-        self._state.tools.pop(id, None)
+        if id in self._state.tools:
+            self._state.tools[id].reported = True
         return (
             self._fact(
                 ToolCallUpdate(

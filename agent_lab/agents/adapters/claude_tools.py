@@ -316,7 +316,8 @@ def suggestion_option(option_id: str, suggestion: Json, cwd: str) -> PermissionO
             what = ", ".join(label(name) if " " not in name else name for name in names)
             return PermissionOption(option_id, "allow_always", f"Always allow {what}", reach)
         case {"type": "addDirectories", "directories": [*folders]}:
-            where = ", ".join(relative(_text(folder), cwd) for folder in folders)
+            names = [_text(folder) for folder in folders]
+            where = ", ".join("this folder" if n == cwd else relative(n, cwd) for n in names)
             return PermissionOption(
                 option_id, "allow_always", f"Always allow changes in {where}", reach
             )

@@ -1,0 +1,1 @@
+"""What runs inside a person's kernel; it talks to the server over HTTP only."""

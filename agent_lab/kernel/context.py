@@ -1,0 +1,211 @@
+"""Keep what the last cell of this kernel did, so that a question can show it to the agent.
+
+Nothing is captured a second time: texts come from messages the kernel sends anyway (a hook on each
+flush, five times a second at most, never on `write`), results from IPython's own history.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import traceback
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+
+from agent_lab.protocol.events import ContextItem
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
+
+LIMIT = 20_000
+"""Characters kept of a cell's source, output or traceback. Of a long text the end: it says why."""
+CELLS_KEPT = 16
+"""How many cells' texts are kept: late prints of earlier cells must not push out the last one's."""
+
+Message = dict[str, Any]
+
+# CSI, OSC (ended by BEL or ST) and the other two-character escapes.
+_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
+
+
+class Tail:
+    """The last LIMIT characters of a text that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self._kept = 0
+        self._size = 0
+
+    def add(self, piece: str) -> None:
+        self._size += len(piece)
+        piece = piece[-LIMIT:]
+        self._pieces.append(piece)
+        self._kept += len(piece)
+        if self._kept > 4 * LIMIT or len(self._pieces) > 1000:
+            end = "".join(self._pieces)[-LIMIT:]
+            self._pieces, self._kept = [end], len(end)
+
+    @property
+    def text(self) -> str:
+        return shortened("".join(self._pieces), self._size)
+
+
+class Done(Struct, frozen=True):
+    """What one cell did, as texts: a kept exception would keep every variable of its frames."""
+
+    source: str
+    execution_count: int | None
+    cell_id: str
+    ename: str = ""
+    evalue: str = ""
+    traceback: str = ""
+    result: str = ""
+    printed: Tail | None = None
+
+    @property
+    def kind(self) -> Literal["error", "output", "cell"]:
+        if self.ename:
+            return "error"
+        return "output" if self.output else "cell"
+
+    @property
+    def output(self) -> str:
+        printed = plain(self.printed.text) if self.printed else ""
+        return "\n".join(part for part in (printed.rstrip("\n"), self.result) if part.strip())
+
+    def item(self) -> ContextItem:
+        """The chip that goes with a question."""
+        kind = self.kind
+        names = {"error": "error in", "output": "output of", "cell": "cell"}
+        place = "a cell" if self.execution_count is None else f"[{self.execution_count}]"
+        return ContextItem(
+            type=kind,
+            label=f"{names[kind]} {place}",
+            text=self.output,
+            cell_id=self.cell_id,
+            execution_count=self.execution_count,
+            source=self.source,
+            ename=self.ename,
+            evalue=self.evalue,
+            traceback=self.traceback,
+        )
+
+
+class Recorder:
+    """Listens to one shell. `last` is what the last cell did that was not a question of ours."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+        self._printed: OrderedDict[str, Tail] = OrderedDict()
+        self._lock = threading.Lock()
+        self._old_traceback: object = None
+        self.last: Done | None = None
+
+    # ------------------------------------------------------------ listening
+
+    def start(self) -> None:
+        self._shell.events.register("pre_run_cell", self._before)
+        self._shell.events.register("post_run_cell", self._after)
+        self._hook("register_hook")
+
+    def stop(self) -> None:
+        self._shell.events.unregister("pre_run_cell", self._before)
+        self._shell.events.unregister("post_run_cell", self._after)
+        self._hook("unregister_hook")
+
+    def _hook(self, verb: str) -> None:
+        """ipykernel keeps hooks per thread: streams are flushed in its own, displays in this."""
+        for stream in (sys.stdout, sys.stderr):
+            change, thread = getattr(stream, verb, None), getattr(stream, "pub_thread", None)
+            if change is not None and thread is not None:
+                thread.schedule(lambda change=change: change(self._heard))
+        change = getattr(self._shell.display_pub, verb, None)
+        if change is not None:
+            change(self._heard)
+
+    def _heard(self, message: Message) -> Message:
+        """A message on its way out: note its text, hand it on as it is."""
+        kind, content = message.get("msg_type"), message.get("content") or {}
+        text = None
+        if kind == "stream":
+            text = content.get("text")
+        elif kind == "display_data":
+            text = content.get("data", {}).get("text/plain")
+            text = f"{text}\n" if isinstance(text, str) else None
+        if isinstance(text, str):
+            self._tail(str((message.get("parent_header") or {}).get("msg_id", ""))).add(text)
+        return message
+
+    def _tail(self, request: str) -> Tail:
+        with self._lock:
+            tail = self._printed.setdefault(request, Tail())
+            self._printed.move_to_end(request)
+            while len(self._printed) > CELLS_KEPT:
+                self._printed.popitem(last=False)
+            return tail
+
+    def _before(self, info: ExecutionInfo) -> None:
+        self._old_traceback = getattr(self._shell, "_last_traceback", None)
+
+    def _after(self, result: ExecutionResult | None) -> None:
+        info = getattr(result, "info", None)
+        if result is None or info is None or not info.store_history:
+            return  # a program's run, not a cell of the person
+        source = str(info.raw_cell or "")
+        error = result.error_before_exec or result.error_in_exec
+        if not source.strip() or is_question(source):
+            return
+        count = result.execution_count
+        reprs = self._shell.history_manager.output_hist_reprs if self._shell.history_manager else {}
+        self.last = Done(
+            source=shortened(source, len(source)),
+            execution_count=count,
+            cell_id=str(getattr(info, "cell_id", None) or ""),
+            ename=type(error).__name__ if error is not None else "",
+            evalue=shortened(_said(error)) if error is not None else "",
+            traceback=shortened(self._traceback(error)) if error is not None else "",
+            result=shortened(plain(str(reprs.get(count, "")))) if count is not None else "",
+            printed=self._tail(self._request()),
+        )
+
+    def _request(self) -> str:
+        """The id of the request that runs; "" in a shell that is no kernel."""
+        parent = self._shell.get_parent() if hasattr(self._shell, "get_parent") else {}
+        return str((parent.get("header") or parent).get("msg_id", ""))
+
+    def _traceback(self, error: BaseException) -> str:
+        """As the notebook shows it. Where the shell printed a sentence only, it keeps an older one."""
+        shown = getattr(self._shell, "_last_traceback", None)
+        if not isinstance(shown, Sequence) or not shown or shown is self._old_traceback:
+            shown = traceback.format_exception_only(error)
+        return plain("\n".join(str(line) for line in shown)).strip("\n")
+
+
+def is_question(source: str) -> bool:
+    """Whether a cell does nothing but ask."""
+    if source.lstrip().startswith("%%agent"):
+        return True
+    lines = [line for line in source.splitlines() if line.strip()]
+    return all(line.lstrip().startswith(("%agent", "%load_ext agent_lab")) for line in lines)
+
+
+def _said(error: BaseException) -> str:
+    """`str(error)`, also of errors whose own `__str__` fails."""
+    found = traceback.TracebackException(type(error), error, None, lookup_lines=False, compact=True)
+    return plain(str(found))
+
+
+def plain(text: str) -> str:
+    """As a terminal would leave it: no colours, of an overwritten line its last state."""
+    return _OVERWRITTEN.sub("", _ANSI.sub("", text).replace("\r\n", "\n"))
+
+
+def shortened(text: str, size: int | None = None) -> str:
+    """The end of a text, with a mark where the rest was. `size`: how long it was before."""
+    left_out = (len(text) if size is None else size) - LIMIT
+    return text if left_out <= 0 else f"[{left_out} characters left out]\n{text[-LIMIT:]}"

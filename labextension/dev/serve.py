@@ -1,0 +1,135 @@
+"""Serves the built panel alone, with scripted sessions in place of a server: `python labextension/dev/serve.py`.
+
+Open `http://127.0.0.1:8899/?scene=NAME`. A prompt is answered with a streamed text; `?scene=stream`
+takes `{"chunks": n, "gap": seconds}` as the prompt, for measuring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import tornado.web
+import tornado.websocket
+from scenes import SCENES, Scene, session, text
+
+HERE = Path(__file__).parent
+BUNDLE = HERE.parent.parent / "agent_lab" / "static" / "chat.js"
+LIVE: dict[str, Scene] = {}
+TAIL = 20
+
+
+def scene_of(name: str) -> Scene:
+    if name not in LIVE:
+        LIVE[name] = SCENES.get(name, SCENES["empty"])()
+    return LIVE[name]
+
+
+class Page(tornado.web.RequestHandler):
+    def get(self, name: str) -> None:
+        if name == "chat.js":
+            self.set_header("Content-Type", "text/javascript")
+            self.set_header("Cache-Control", "no-store")
+            self.write(BUNDLE.read_bytes())
+        else:
+            self.write((HERE / "index.html").read_bytes())
+
+
+class Events(tornado.web.RequestHandler):
+    def get(self, name: str) -> None:
+        before, limit = int(self.get_argument("before")), int(self.get_argument("limit"))
+        older = [event for event in scene_of(name).events if event["seq"] < before]
+        self.write({"events": older[-limit:], "more": len(older) > limit})
+
+
+class Chat(tornado.websocket.WebSocketHandler):
+    scene: Scene
+    turn: asyncio.Task[None] | None = None
+
+    def open(self, name: str) -> None:
+        self.scene = scene_of(name)
+        events = self.scene.events
+        after = self.get_argument("after", "")
+        if after:
+            shown = [event for event in events if event["seq"] > int(after)]
+        else:
+            starts = [event["seq"] for event in events if event["type"] == "user_message"]
+            first = starts[-TAIL] if len(starts) >= TAIL else 1
+            shown = [event for event in events if event["seq"] >= first]
+        hello = {
+            "type": "hello", "protocol": 1, "session": session(name, self.scene),
+            "first_seq": 1, "last_seq": len(events),
+        }  # fmt: skip
+        self.write_message(json.dumps(hello))
+        for event in shown:
+            self.write_message(json.dumps(event))
+
+    def tell(self, type: str, **fields: Any) -> None:
+        before = len(self.scene.events)
+        self.scene.add(type, **fields)
+        self.write_message(json.dumps(self.scene.events[before]))
+
+    def on_message(self, message: str | bytes) -> None:
+        command = json.loads(message)
+        self.write_message(json.dumps({"type": "ack", "id": command["id"]}))
+        match command:
+            case {"type": "prompt", "content": content, "id": str(name), **rest}:
+                self.turn = asyncio.create_task(self.answer(name, content, rest.get("context", [])))
+            case {"type": "cancel"} if self.turn is not None:
+                self.turn.cancel()
+            case {"type": "answer_permission", **rest}:
+                answer = {key: value for key, value in rest.items() if key not in ("id", "type")}
+                self.tell("permission_resolved", outcome="selected", by="user", **answer)
+                self.tell("turn_ended", stop_reason="end_turn", duration_ms=2000)
+                self.tell("session_updated", status="idle")
+            case {"type": "set", **rest}:
+                self.tell("session_updated", **{k: v for k, v in rest.items() if k != "id"})
+            case {"type": "queue_remove"}:
+                self.tell("queue_updated", items=[])
+            case _:
+                pass
+
+    async def answer(self, name: str, content: list[Any], context: list[Any]) -> None:
+        self.scene.turn = name
+        self.scene.ago, self.scene.clock = 0, 0
+        self.tell("user_message", message_id=name, content=content, context=context)
+        self.tell("turn_started")
+        self.tell("session_updated", status="running")
+        words = "".join(block.get("text", "") for block in content)
+        order = json.loads(words) if words.startswith("{") else {"chunks": 200, "gap": 0.02}
+        sample = (
+            "The **means** are back for all regions, `region_x` too. " * 6 + "\n\n"
+            "- one point, and a *second* one\n- another\n\n"
+            '```python\ndf.groupby("region").mean()  # all of it\nprint(1)\n```\n\n'
+        )
+        said, stop = "", "end_turn"
+        try:
+            for n in range(order["chunks"]):
+                at = n * 25 % len(sample)
+                piece = (sample + sample)[at : at + 25]
+                said += piece
+                self.tell("agent_message_chunk", message_id=f"m-{name}", text=piece)
+                await asyncio.sleep(order["gap"])
+        except asyncio.CancelledError:
+            stop = "cancelled"
+        partial = {"partial": True} if stop == "cancelled" else {}
+        self.tell("agent_message", message_id=f"m-{name}", content=text(said), **partial)
+        self.tell("turn_ended", stop_reason=stop, duration_ms=4000)
+        self.tell("session_updated", status="idle")
+
+
+def application() -> tornado.web.Application:
+    api = r"/agent-lab/api/sessions/([^/]+)"
+    return tornado.web.Application([(api + "/chat", Chat), (api + "/events", Events), (r"/(.*)", Page)])
+
+
+async def main(port: int) -> None:
+    application().listen(port, "127.0.0.1")
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 8899))

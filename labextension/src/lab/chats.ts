@@ -1,0 +1,84 @@
+/** Plugin: makes every chat of this page and remembers which one a person used last. */
+import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import type { IDocumentWidget } from '@jupyterlab/docregistry';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import type { Terminal } from '@jupyterlab/terminal';
+import type { MainAreaWidget } from '@jupyterlab/apputils';
+import type { CodeEditor } from '@jupyterlab/codeeditor';
+
+import { ChatWidget } from './chatWidget';
+import { Client } from './client';
+import type { Session } from './client';
+import { PLUGIN_ID } from './commands';
+import { serverPath } from './paths';
+import { typeCommand } from './terminalPane';
+import { IChats } from './tokens';
+
+async function openFile(app: JupyterFrontEnd, session: Session, path: string, line?: number): Promise<void> {
+  const known = serverPath(session.workspace, path);
+  if (known === null) {
+    return;
+  }
+  const opened = (await app.commands.execute('docmanager:open', { path: known })) as IDocumentWidget | undefined;
+  if (!opened || line === undefined) {
+    return;
+  }
+  await opened.context.ready;
+  // Only file editors have one editor for the whole document.
+  const { editor } = opened.content as { editor?: CodeEditor.IEditor };
+  editor?.setCursorPosition({ line: Math.max(0, line - 1), column: 0 });
+}
+
+async function openTerminal(app: JupyterFrontEnd, session: Session, command?: string): Promise<void> {
+  const opened = (await app.commands.execute('terminal:create-new', {
+    cwd: session.workspace.cwd
+  })) as MainAreaWidget<Terminal> | undefined;
+  if (opened && command) {
+    await opened.content.ready;
+    typeCommand(opened.content, command);
+  }
+}
+
+export const chats: JupyterFrontEndPlugin<IChats> = {
+  id: PLUGIN_ID,
+  description: 'Chats with agents beside notebooks and terminals.',
+  autoStart: true,
+  optional: [ITranslator],
+  provides: IChats,
+  activate(app: JupyterFrontEnd, translator: ITranslator | null): IChats {
+    const trans = (translator ?? nullTranslator).load('agent_lab');
+    const client = new Client(app.serviceManager.serverSettings);
+    // In the order of use, the last used at the end.
+    let used: ChatWidget[] = [];
+    return {
+      client,
+      get lastUsed() {
+        return used.at(-1) ?? null;
+      },
+      create(startAnew, openOwnTerminal) {
+        const chat = new ChatWidget({
+          client,
+          trans,
+          startAnew,
+          openFile: (session, path, line) => void openFile(app, session, path, line),
+          openTerminal: (session, command) => {
+            if (openOwnTerminal) {
+              openOwnTerminal(command);
+            } else {
+              void openTerminal(app, session, command);
+            }
+          }
+        });
+        const touch = () => {
+          used = [...used.filter(other => other !== chat), chat];
+        };
+        chat.opened.connect(touch);
+        chat.used.connect(touch);
+        chat.disposed.connect(() => {
+          used = used.filter(other => other !== chat);
+        });
+        return chat;
+      }
+    };
+  }
+};

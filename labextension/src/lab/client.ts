@@ -1,0 +1,106 @@
+/** The REST routes of the contract that JupyterLab's own parts call; the view speaks for itself. */
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+
+import type { Session } from '../protocol';
+
+export type { Session } from '../protocol';
+
+/** What `POST A/sessions` takes from here. Paths are relative to the server's root. */
+export interface NewSession {
+  notebook?: string;
+  kernel_id?: string;
+  path?: string;
+  trust?: boolean;
+}
+
+/** A file that an agent would obey, as a refusal lists it. */
+export interface WorkspaceFile {
+  readonly path: string;
+  readonly note: string;
+}
+
+/** An answer other than 2xx, in the contract's words. */
+export class RefusedError extends Error {
+  constructor(
+    readonly status: number,
+    readonly reason: string,
+    message: string,
+    readonly files: readonly WorkspaceFile[]
+  ) {
+    super(message);
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function readFile(value: unknown): WorkspaceFile[] {
+  if (typeof value === 'string') {
+    return [{ path: value, note: '' }];
+  }
+  if (isRecord(value) && typeof value['path'] === 'string') {
+    const note = value['note'] ?? value['description'];
+    return [{ path: value['path'], note: typeof note === 'string' ? note : '' }];
+  }
+  return [];
+}
+
+async function readRefusal(response: Response): Promise<RefusedError> {
+  // A proxy in between answers in HTML: then the status line is all there is.
+  const body: unknown = await response.json().catch(() => null);
+  const { message, reason, files } = isRecord(body) ? body : {};
+  return new RefusedError(
+    response.status,
+    typeof reason === 'string' ? reason : 'unexpected_answer',
+    typeof message === 'string' ? message : `${String(response.status)} ${response.statusText}`,
+    Array.isArray(files) ? files.flatMap(readFile) : []
+  );
+}
+
+export class Client {
+  constructor(readonly settings: ServerConnection.ISettings) {}
+
+  /** Absolute URL of `{base_url}agent-lab/api`. */
+  get api(): string {
+    return URLExt.join(this.settings.baseUrl, 'agent-lab/api');
+  }
+
+  /** The same with ws or wss. */
+  get wsApi(): string {
+    return URLExt.join(this.settings.wsUrl, 'agent-lab/api');
+  }
+
+  /** Answers with the live session of that notebook kernel where there is one. */
+  create(request: NewSession): Promise<Session> {
+    return this._send<Session>('sessions', { method: 'POST', body: JSON.stringify(request) });
+  }
+
+  get(id: string): Promise<Session> {
+    return this._send<Session>(`sessions/${encodeURIComponent(id)}`);
+  }
+
+  /** A request with the login of this page; `url` lies under the server's base URL. */
+  fetch(url: string, init: RequestInit = {}): Promise<Response> {
+    return ServerConnection.makeRequest(url, init, this.settings);
+  }
+
+  /** The address to open for a WebSocket: with the token only where the page's cookie does not go. */
+  socketUrl(url: string): string {
+    const { appendToken, token } = this.settings;
+    if (!appendToken || token === '') {
+      return url;
+    }
+    return `${url}${url.includes('?') ? '&' : '?'}token=${encodeURIComponent(token)}`;
+  }
+
+  /** Raises RefusedError, or ServerConnection.NetworkError where nothing answers. */
+  private async _send<T>(path: string, init: RequestInit = {}): Promise<T> {
+    const response = await this.fetch(`${this.api}/${path}`, init);
+    if (!response.ok) {
+      throw await readRefusal(response);
+    }
+    return (await response.json()) as T;
+  }
+}

@@ -1,0 +1,19 @@
+/** Makes text from terminals and tracebacks fit for a prompt. Pure. */
+
+// The escape sequences of ECMA-48 in their 7-bit and 8-bit forms: CSI, OSC and the other strings, then the short ones.
+const SEQUENCES =
+  /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]*[0-~]/g;
+const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
+
+/** Text without escape sequences and control characters; lines end in a single new line. */
+export function plainText(text: string): string {
+  return text
+    .replace(SEQUENCES, '')
+    .replace(/\r\n?/g, '\n')
+    .replace(CONTROLS, '')
+    .replace(/[ \t]+$/gm, '');
+}
+
+export function countLines(text: string): number {
+  return text.replace(/\n+$/, '').split('\n').length;
+}

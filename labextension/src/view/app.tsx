@@ -1,0 +1,60 @@
+/** The panel from top to bottom. */
+
+import type { JSX } from 'preact';
+import type { Chat } from './chat.js';
+import { Composer } from './composer.js';
+import { ChatProvider } from './context.js';
+import { Conversation } from './conversation.js';
+import { Header } from './header.js';
+import { t } from './i18n.js';
+import { Icon } from './icons.js';
+import { PlanStrip } from './plan.js';
+import { Queue } from './queue.js';
+import { TroubleCard } from './notice.js';
+
+interface AppProps {
+  readonly chat: Chat;
+  /** Grows when anything changed; the parts look for themselves at what. */
+  readonly version: number;
+}
+
+export function App({ chat }: AppProps): JSX.Element {
+  const { session, transcript } = chat;
+  const onKey = (event: KeyboardEvent): void => {
+    if (event.key === 'Escape' && !event.defaultPrevented && chat.busy && !chat.stopping) {
+      event.preventDefault();
+      chat.stop();
+    }
+    // What is typed here is for the panel, not for the shortcuts of the page around it.
+    event.stopPropagation();
+  };
+  return (
+    <ChatProvider value={chat}>
+      <section class="al" role="region" aria-label={t('Agent chat')} onKeyDown={onKey}>
+        {session?.demo && (
+          <div class="al-banner">
+            <Icon name="info" />
+            <span>{t('Demo model: scripted answers')}</span>
+          </div>
+        )}
+        <Header chat={chat} />
+        <Conversation chat={chat} />
+        <footer class="al-foot">
+          {chat.trouble && <TroubleCard trouble={chat.trouble} />}
+          {transcript && <PlanStrip transcript={transcript} busy={chat.busy} />}
+          {session && session.queue.length > 0 && <Queue items={session.queue} />}
+          {session?.permission_mode === 'bypassPermissions' && (
+            <div class="al-bypass">
+              <Icon name="warning" />
+              <span>{t('Nothing is asked: every tool runs without your permission.')}</span>
+            </div>
+          )}
+          <Composer chat={chat} />
+        </footer>
+        <div class="al-unseen" role="status" aria-live="polite" aria-label={t('Announcements')}>
+          {chat.announcement}
+        </div>
+      </section>
+    </ChatProvider>
+  );
+}

@@ -1,0 +1,354 @@
+/**
+ * One panel's live state: events from the socket into the fold, one redraw per frame, commands out.
+ * It holds nothing that the log holds; only what this panel is about to say.
+ */
+
+import { decodeEvents } from '../protocol.js';
+import type {
+  AnswerCommand, Command, ContentBlock, ContextItem, Event, Session, SetCommand
+} from '../protocol.js';
+import { newId, Rejected, SessionSocket } from '../socket.js';
+import type { SocketState } from '../socket.js';
+import { Fold, textOf } from '../transcript.js';
+import type { Transcript } from '../transcript.js';
+import { ComposerState } from './composerState.js';
+import type { ChatHost } from './host.js';
+import { speak, t } from './i18n.js';
+import { statusWords } from './status.js';
+
+/** A prompt this panel has sent and that the log does not show yet. */
+export interface Sending {
+  readonly id: string;
+  readonly content: readonly ContentBlock[];
+  readonly context: readonly ContextItem[];
+  readonly time: string;
+}
+
+/** Something that went wrong here, not in the session: shown above the composer until it is closed. */
+export interface Trouble {
+  readonly reason: string;
+  readonly message: string;
+}
+
+const PAGE = 500;
+/** A hidden page gets no frames; its title and its announcements still have to be right. */
+const HIDDEN_FRAME = 250;
+
+export class Chat {
+  readonly composer: ComposerState;
+  fold: Fold | undefined;
+  connection: SocketState = { name: 'connecting' };
+  /** Since when the connection is lost; 0 while it is not. */
+  lostAt = 0;
+  sending: readonly Sending[] = [];
+  trouble: Trouble | undefined;
+  stopping = false;
+  loadingOlder = false;
+  hasOlder = false;
+  /** Words for the live region: the last thing that needs telling. */
+  announcement = '';
+  /** Grows with each frame that is drawn. */
+  version = 0;
+
+  private socket: SessionSocket | undefined;
+  private readonly arrived: Event[] = [];
+  private scheduled = false;
+  private disposed = false;
+  private draw: () => void = () => undefined;
+  /** When an event of now was seen here, by the item's id: the server's clock may differ. */
+  private readonly seen = new Map<string, number>();
+  private liveFrom = Infinity;
+  private told = '';
+
+  constructor(readonly host: ChatHost) {
+    speak(host.translate?.bind(host));
+    this.composer = new ComposerState(host.sessionId, () => this.touch());
+  }
+
+  start(draw: () => void): void {
+    this.draw = draw;
+    const path = `/sessions/${encodeURIComponent(this.host.sessionId)}/chat`;
+    this.socket = new SessionSocket(
+      query => this.host.socketUrl(`${this.host.wsApi}${path}?${query}`),
+      {
+        onHello: hello => {
+          this.liveFrom = hello.last_seq;
+          this.flush();
+          if (this.fold) {
+            this.fold.setSession(hello.session);
+          } else {
+            this.fold = new Fold(hello.session);
+          }
+          this.stopping = false;
+          this.touch();
+        },
+        onEvent: event => {
+          this.arrived.push(event);
+          this.touch();
+        },
+        onState: state => {
+          this.connection = state;
+          this.lostAt = state.name === 'lost' ? state.since : state.name === 'connecting' ? this.lostAt : 0;
+          this.touch();
+        }
+      }
+    );
+  }
+
+  dispose(): void {
+    this.disposed = true;
+    this.socket?.dispose();
+    this.composer.dispose();
+  }
+
+  get session(): Session | undefined {
+    return this.fold?.transcript.session;
+  }
+
+  get transcript(): Transcript | undefined {
+    return this.fold?.transcript;
+  }
+
+  /** A turn runs, or is about to: a prompt would be queued, and Stop has something to stop. */
+  get busy(): boolean {
+    const status = this.session?.status;
+    return (
+      this.sending.length > 0 || this.transcript?.turn != null ||
+      status === 'running' || status === 'awaiting_permission' || status === 'cancelling'
+    );
+  }
+
+  /** Milliseconds since something began, by the clock of this machine where it was seen to begin. */
+  since(id: string, iso: string): number {
+    return Math.max(0, Date.now() - (this.seen.get(id) ?? Date.parse(iso)));
+  }
+
+  // ------------------------------------------------------------ commands
+
+  prompt(content: readonly ContentBlock[], context: readonly ContextItem[]): void {
+    const id = newId();
+    const time = new Date().toISOString();
+    this.sending = [...this.sending, { id, content, context, time }];
+    this.trouble = undefined;
+    this.touch();
+    this.socket?.send({ type: 'prompt', content, context }, id).catch((error: unknown) => {
+      this.sending = this.sending.filter(each => each.id !== id);
+      this.composer.giveBack(content, context);
+      this.fail(error);
+    });
+  }
+
+  stop(): void {
+    if (!this.stopping) {
+      this.stopping = true;
+      void this.send({ type: 'cancel' }).finally(() => {
+        if (!this.busy) {
+          this.stopping = false;
+        }
+        this.touch();
+      });
+      this.touch();
+    }
+  }
+
+  answer(answer: Omit<AnswerCommand, 'type'>): Promise<boolean> {
+    return this.send({ type: 'answer_permission', ...answer });
+  }
+
+  set(change: Omit<SetCommand, 'type'>): void {
+    void this.send({ type: 'set', ...change });
+  }
+
+  /** True when the server took it; else the trouble is shown. */
+  send(command: Command): Promise<boolean> {
+    const sent = this.socket?.send(command) ?? Promise.reject(new Rejected('closed', ''));
+    return sent.then(
+      () => true,
+      (error: unknown) => {
+        this.fail(error);
+        return false;
+      }
+    );
+  }
+
+  /** `POST sessions/{id}/{what}`; a refusal is shown. */
+  async post(what: 'resume' | 'end'): Promise<void> {
+    const path = `${this.host.api}/sessions/${encodeURIComponent(this.host.sessionId)}/${what}`;
+    try {
+      const answer = await this.host.fetch(path, { method: 'POST', body: '{}' });
+      if (!answer.ok) {
+        const body = (await answer.json()) as { message?: string; reason?: string };
+        this.fail(new Rejected(body.reason ?? 'failed', body.message ?? answer.statusText));
+      } else if (this.connection.name === 'closed') {
+        this.reconnect();
+      }
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  retryNow(): void {
+    this.socket?.retryNow();
+  }
+
+  reconnect(): void {
+    this.socket?.dispose();
+    this.fold = undefined;
+    this.arrived.length = 0;
+    this.start(this.draw);
+  }
+
+  dismiss(): void {
+    this.trouble = undefined;
+    this.touch();
+  }
+
+  fail(error: unknown): void {
+    this.trouble =
+      error instanceof Rejected
+        ? { reason: error.reason, message: error.message }
+        : { reason: 'failed', message: error instanceof Error ? error.message : String(error) };
+    this.touch();
+  }
+
+  async loadOlder(): Promise<void> {
+    const fold = this.fold;
+    if (!fold || this.loadingOlder || !this.hasOlder) {
+      return;
+    }
+    this.loadingOlder = true;
+    this.touch();
+    const { api, sessionId } = this.host;
+    const before = fold.transcript.first_seq;
+    const url = `${api}/sessions/${encodeURIComponent(sessionId)}/events?before=${before}&limit=${PAGE}`;
+    try {
+      const answer = await this.host.fetch(url);
+      if (answer.ok) {
+        const page = decodeEvents(await answer.json());
+        if (this.fold === fold) {
+          fold.prepend(page.events);
+          this.hasOlder = page.more && page.events.length > 0;
+        }
+      } else {
+        this.hasOlder = false;
+      }
+    } catch (error) {
+      this.fail(error);
+    } finally {
+      this.loadingOlder = false;
+      this.touch();
+    }
+  }
+
+  // ------------------------------------------------------------ frames
+
+  /** Something changed: draw in the next frame, together with all else that changes until then. */
+  touch(): void {
+    if (this.scheduled || this.disposed) {
+      return;
+    }
+    this.scheduled = true;
+    if (document.hidden) {
+      setTimeout(() => this.frame(), HIDDEN_FRAME);
+    } else {
+      requestAnimationFrame(() => this.frame());
+    }
+  }
+
+  private frame(): void {
+    this.scheduled = false;
+    if (this.disposed) {
+      return;
+    }
+    this.flush();
+    this.version += 1;
+    this.draw();
+    this.tellHost();
+  }
+
+  private flush(): void {
+    const fold = this.fold;
+    if (!fold) {
+      return;
+    }
+    const wasEmpty = fold.transcript.first_seq === 0;
+    for (const event of this.arrived) {
+      fold.push(event);
+      this.noticed(event);
+    }
+    this.arrived.length = 0;
+    if (wasEmpty && fold.transcript.first_seq > 0) {
+      this.hasOlder = fold.transcript.first_seq > 1;
+    }
+    if (this.sending.length) {
+      const queued = new Set(fold.transcript.session.queue.map(item => item.id));
+      const left = this.sending.filter(each => !queued.has(each.id));
+      if (left.length !== this.sending.length) {
+        this.sending = left;
+      }
+    }
+  }
+
+  private noticed(event: Event): void {
+    const { body } = event;
+    if (body.type === 'user_message') {
+      this.sending = this.sending.filter(each => each.id !== body.message_id);
+    }
+    if (body.type === 'turn_ended') {
+      this.stopping = false;
+    }
+    if (event.seq <= this.liveFrom) {
+      return;
+    }
+    switch (body.type) {
+      case 'turn_started':
+        this.seen.clear();
+        this.seen.set(event.turn_id ?? '', Date.now());
+        break;
+      case 'tool_call':
+        this.seen.set(body.tool_call_id, Date.now());
+        break;
+      case 'agent_thought_chunk':
+        if (!this.seen.has(body.message_id)) {
+          this.seen.set(body.message_id, Date.now());
+        }
+        break;
+      case 'permission_request':
+        this.seen.set(body.request_id, Date.now());
+        this.announcement =
+          body.kind === 'question' ? t('The agent asks: {title}', { title: body.title })
+          : body.kind === 'plan' ? t('A plan waits for your review')
+          : t('Permission needed: {title}', { title: body.title });
+        break;
+      case 'turn_ended':
+        this.announcement =
+          body.stop_reason === 'cancelled' ? t('Stopped')
+          : body.error ? t('The turn failed: {message}', { message: body.error.message })
+          : t('The agent has finished');
+        break;
+      default:
+        break;
+    }
+  }
+
+  private tellHost(): void {
+    const session = this.session;
+    if (session && this.host.onTitle) {
+      const words = statusWords(this, false).text;
+      const now = `${session.title}\n${words}`;
+      if (now !== this.told) {
+        this.told = now;
+        this.host.onTitle(session.title, words);
+      }
+    }
+  }
+
+  /** What the person wrote in this session, newest first. */
+  history(): string[] {
+    const items = this.transcript?.items ?? [];
+    const texts = items.flatMap(item =>
+      item.type === 'user_message' ? [textOf(item.content)] : []
+    );
+    return texts.filter((text, i) => text && text !== texts[i + 1]).reverse();
+  }
+}

@@ -1,0 +1,129 @@
+/** What is being written: text, chips and images, kept in the browser until it is sent. */
+
+import type { ContentBlock, ContextItem, ImageBlock } from '../protocol.js';
+import { textOf } from '../transcript.js';
+
+interface Draft {
+  readonly text: string;
+  readonly context: readonly ContextItem[];
+}
+
+const SAVE_AFTER = 300;
+/** Chips above this size are not kept over a reload: the browser's storage is small and shared. */
+const LARGEST_DRAFT = 200_000;
+
+export class ComposerState {
+  text = '';
+  context: readonly ContextItem[] = [];
+  images: readonly ImageBlock[] = [];
+  /** The element to focus, while it is on the page. */
+  field: HTMLTextAreaElement | null = null;
+
+  private readonly key: string;
+  private saving: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(sessionId: string, private readonly changed: () => void) {
+    this.key = `agent-lab:draft:${sessionId}`;
+    const draft = load(this.key);
+    this.text = draft.text;
+    this.context = draft.context;
+  }
+
+  get empty(): boolean {
+    return !this.text.trim() && !this.images.length && !this.context.length;
+  }
+
+  /** What would be sent. */
+  content(): ContentBlock[] {
+    const text = this.text.trim();
+    return [...(text ? [{ type: 'text', text } as const] : []), ...this.images];
+  }
+
+  setText(text: string): void {
+    this.text = text;
+    this.keep();
+  }
+
+  add(item: ContextItem): void {
+    const same = JSON.stringify(item);
+    if (!this.context.some(each => JSON.stringify(each) === same)) {
+      this.context = [...this.context, item];
+      this.keep();
+    }
+  }
+
+  drop(item: ContextItem): void {
+    this.context = this.context.filter(each => each !== item);
+    this.keep();
+  }
+
+  addImage(image: ImageBlock): void {
+    this.images = [...this.images, image];
+    this.changed();
+  }
+
+  dropImage(image: ImageBlock): void {
+    this.images = this.images.filter(each => each !== image);
+    this.changed();
+  }
+
+  clear(): void {
+    this.text = '';
+    this.context = [];
+    this.images = [];
+    this.keep();
+    this.save();
+  }
+
+  /** A prompt that was refused comes back, before what has been written since. */
+  giveBack(content: readonly ContentBlock[], context: readonly ContextItem[]): void {
+    this.text = [textOf(content), this.text].filter(Boolean).join('\n');
+    this.images = [...content.filter(block => block.type === 'image'), ...this.images];
+    this.context = [...context, ...this.context];
+    this.keep();
+  }
+
+  focus(): void {
+    this.field?.focus();
+  }
+
+  dispose(): void {
+    this.save();
+  }
+
+  private keep(): void {
+    clearTimeout(this.saving);
+    this.saving = setTimeout(() => this.save(), SAVE_AFTER);
+    this.changed();
+  }
+
+  private save(): void {
+    clearTimeout(this.saving);
+    const draft = JSON.stringify({ text: this.text, context: this.context } satisfies Draft);
+    try {
+      if (this.text || this.context.length) {
+        localStorage.setItem(
+          this.key,
+          draft.length <= LARGEST_DRAFT ? draft : JSON.stringify({ text: this.text, context: [] })
+        );
+      } else {
+        localStorage.removeItem(this.key);
+      }
+    } catch {
+      // No storage, or none left: the draft lives as long as the page.
+    }
+  }
+}
+
+function load(key: string): Draft {
+  const nothing: Draft = { text: '', context: [] };
+  try {
+    const value = JSON.parse(localStorage.getItem(key) ?? 'null') as Partial<Draft> | null;
+    return {
+      text: typeof value?.text === 'string' ? value.text : '',
+      context: Array.isArray(value?.context) ? value.context : []
+    };
+  } catch {
+    return nothing;
+  }
+}

@@ -1,0 +1,30 @@
+/** The panel's door: puts one session's conversation into an element of any page. */
+
+import { render } from 'preact';
+import { Chat } from './chat.js';
+import { App } from './app.js';
+import type { ChatHandle, ChatHost } from './host.js';
+import { install } from './style.js';
+
+export type { ChatHandle, ChatHost } from './host.js';
+
+export function mountChat(root: HTMLElement, host: ChatHost): ChatHandle {
+  const chat = new Chat(host);
+  // Without this mark JupyterLab takes Shift+Enter typed in the panel as "run this cell".
+  root.setAttribute('data-lm-suppress-shortcuts', 'true');
+  root.classList.add('al-root');
+  const undoStyle = install(root);
+  const draw = (): void => render(<App chat={chat} version={chat.version} />, root);
+  chat.start(draw);
+  draw();
+  return {
+    addContext: item => chat.composer.add(item),
+    focus: () => chat.composer.focus(),
+    setText: text => chat.composer.setText(text),
+    dispose: () => {
+      chat.dispose();
+      render(null, root);
+      undoStyle();
+    }
+  };
+}

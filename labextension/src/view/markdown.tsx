@@ -1,0 +1,329 @@
+/** The agent's markdown as elements, drawn again only where it grew. Words never pass an HTML parser. */
+
+import { Parser } from 'marked';
+import type { Token, Tokens } from 'marked';
+import type { ComponentChildren, JSX } from 'preact';
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { Blocks } from './blocks.js';
+import type { Block } from './blocks.js';
+import { useChat } from './context.js';
+import { highlight } from './highlight.js';
+import { t } from './i18n.js';
+import { Icon } from './icons.js';
+import { imageSource, linkTarget } from './links.js';
+import { memo } from './memo.js';
+import { sanitise } from './sanitise.js';
+
+/** Blocks drawn as one memoised group, so that a long answer costs a frame no more than a short one. */
+const GROUP = 24;
+/** A tail this slow to draw (ms) is drawn less often, to leave most of each frame to the page. */
+const SLOW = 3;
+
+interface MarkdownProps {
+  readonly text: string;
+  readonly done: boolean;
+}
+
+export const Markdown = memo(({ text, done }: MarkdownProps): JSX.Element => {
+  const blocks = useRef<Blocks | null>(null);
+  const pace = useRef({ cost: 0, drawn: 0 });
+  const [, again] = useState(0);
+  blocks.current ??= new Blocks();
+  const start = performance.now();
+  const wait = done ? 0 : pace.current.drawn + pace.current.cost * 6 - start;
+  const skip = pace.current.cost > SLOW && wait > 0;
+  if (!skip) {
+    blocks.current.update(text, done);
+  }
+  useLayoutEffect(() => {
+    if (!skip) {
+      const now = performance.now();
+      pace.current = { cost: now - start, drawn: now };
+    }
+  });
+  useEffect(() => {
+    if (skip) {
+      const timer = setTimeout(() => again(n => n + 1), wait);
+      return () => clearTimeout(timer);
+    }
+    return undefined;
+  });
+  const { list } = blocks.current;
+  const groups: JSX.Element[] = [];
+  for (let from = 0; from < list.length; from += GROUP) {
+    groups.push(<Group key={from} blocks={list.slice(from, from + GROUP)} />);
+  }
+  return <div class={`al-say ${done ? '' : 'al-live'}`} dir="auto">{groups}</div>;
+});
+
+/** Skips itself when every block is the one it drew before. */
+class Skipping {
+  last: readonly Block[] = [];
+  drawn: JSX.Element | undefined;
+}
+function Group({ blocks }: { blocks: readonly Block[] }): JSX.Element {
+  const kept = useRef<Skipping | null>(null);
+  kept.current ??= new Skipping();
+  const { last, drawn } = kept.current;
+  if (drawn && last.length === blocks.length && blocks.every((block, i) => block === last[i])) {
+    return drawn;
+  }
+  kept.current.last = blocks;
+  kept.current.drawn = (
+    <div class="al-blocks">
+      {blocks.map(block => <OneBlock key={block.key} block={block} />)}
+    </div>
+  );
+  return kept.current.drawn;
+}
+
+const OneBlock = memo(({ block }: { block: Block }): JSX.Element | null =>
+  drawBlock(block.token, block.final)
+);
+
+function drawBlock(token: Token, final: boolean): JSX.Element | null {
+  const known = token as Tokens.Generic;
+  if (token.type !== 'code' && token.raw.includes('<') && holdsHtml(token)) {
+    return <Html token={token} />;
+  }
+  switch (token.type) {
+    case 'heading': {
+      const Tag = `h${Math.min(6, (known as Tokens.Heading).depth + 2)}` as 'h3';
+      return <Tag>{inline(known.tokens)}</Tag>;
+    }
+    case 'paragraph':
+      return <p dir="auto">{inline(known.tokens)}</p>;
+    case 'text':
+      return <>{known.tokens ? inline(known.tokens) : decode(known.raw)}</>;
+    case 'code': {
+      const code = known as Tokens.Code;
+      return <CodeBlock code={code.text} language={(code.lang ?? '').split(/\s/, 1)[0] ?? ''} final={final} />;
+    }
+    case 'blockquote':
+      return <blockquote>{(known.tokens ?? []).map(each => drawBlock(each, final))}</blockquote>;
+    case 'list':
+      return drawList(known as Tokens.List, final);
+    case 'table':
+      return drawTable(known as Tokens.Table);
+    case 'hr':
+      return <hr />;
+    case 'raw':
+      return <p class="al-raw" dir="auto">{known.raw}</p>;
+    case 'checkbox':
+      return <Checkbox checked={(known as Tokens.Checkbox).checked} />;
+    case 'space':
+    case 'def':
+      return null;
+    default:
+      return <>{inline([token])}</>;
+  }
+}
+
+function drawList(list: Tokens.List, final: boolean): JSX.Element {
+  const items = list.items.map((item, index) => (
+    <li key={index} class={item.task ? 'al-task' : ''}>
+      {item.tokens.map(each => drawBlock(each, final))}
+    </li>
+  ));
+  return list.ordered ? <ol start={list.start === '' ? 1 : list.start}>{items}</ol> : <ul>{items}</ul>;
+}
+
+function drawTable(table: Tokens.Table): JSX.Element {
+  const align = (cell: Tokens.TableCell): string => (cell.align ? `al-${cell.align}` : '');
+  return (
+    <div class="al-scroll" tabIndex={0} role="group" aria-label={t('Table')}>
+      <table>
+        <thead>
+          <tr>{table.header.map(cell => <th class={align(cell)}>{inline(cell.tokens)}</th>)}</tr>
+        </thead>
+        <tbody>
+          {table.rows.map((row, index) => (
+            <tr key={index}>{row.map(cell => <td class={align(cell)}>{inline(cell.tokens)}</td>)}</tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function inline(tokens: readonly Token[] | undefined): ComponentChildren {
+  return (tokens ?? []).map(token => {
+    const known = token as Tokens.Generic;
+    switch (token.type) {
+      case 'strong':
+        return <strong>{inline(known.tokens)}</strong>;
+      case 'em':
+        return <em>{inline(known.tokens)}</em>;
+      case 'del':
+        return <del>{inline(known.tokens)}</del>;
+      case 'codespan':
+        return <code>{(known as Tokens.Codespan).text}</code>;
+      case 'br':
+        return <br />;
+      case 'escape':
+        return (known as Tokens.Escape).text;
+      case 'link':
+        return <Link href={(known as Tokens.Link).href}>{inline(known.tokens)}</Link>;
+      case 'image':
+        return <Picture src={(known as Tokens.Image).href} alt={(known as Tokens.Image).text} />;
+      case 'checkbox':
+        return <Checkbox checked={(known as Tokens.Checkbox).checked} />;
+      case 'text':
+        return known.tokens ? inline(known.tokens) : decode(String(known['text']));
+      default:
+        return token.raw;
+    }
+  });
+}
+
+function Checkbox({ checked }: { checked: boolean }): JSX.Element {
+  return <input type="checkbox" checked={checked} disabled aria-label={checked ? t('Done') : t('Open')} />;
+}
+
+function holdsHtml(token: Token): boolean {
+  const known = token as Tokens.Generic;
+  if (token.type === 'html') {
+    return true;
+  }
+  if (token.type === 'list') {
+    return (known as Tokens.List).items.some(item => item.tokens.some(holdsHtml));
+  }
+  if (token.type === 'table') {
+    const table = known as Tokens.Table;
+    return [table.header, ...table.rows].some(row => row.some(cell => cell.tokens.some(holdsHtml)));
+  }
+  return (known.tokens ?? []).some(holdsHtml);
+}
+
+function Html({ token }: { token: Token }): JSX.Element {
+  const at = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    at.current?.replaceChildren(sanitise(Parser.parse([token])));
+  }, [token]);
+  return <div class="al-html" ref={at} />;
+}
+
+/** A character reference of a text ("&amp;") as its character. */
+function decode(text: string): string {
+  return text.includes('&') ? text.replace(/&(?:#\d{1,7}|#x[\da-f]{1,6}|\w{1,31});/gi, entity) : text;
+}
+const entities = new Map<string, string>();
+let area: HTMLTextAreaElement | undefined;
+function entity(reference: string): string {
+  let known = entities.get(reference);
+  if (known === undefined) {
+    // A textarea's content is text to the parser whatever it holds, and the reference is only letters.
+    area ??= document.createElement('textarea');
+    area.innerHTML = reference;
+    known = area.value;
+    entities.set(reference, known);
+  }
+  return known;
+}
+
+export function Link({ href, children }: { href: string; children: ComponentChildren }): JSX.Element {
+  const { host } = useChat();
+  const target = linkTarget(href);
+  if (target.kind === 'web') {
+    return <a href={target.href} title={target.href} target="_blank" rel="noopener noreferrer">{children}</a>;
+  }
+  if (target.kind === 'file' && host.openFile) {
+    return (
+      <button type="button" class="al-link" title={target.path}
+        onClick={() => host.openFile?.(target.path, target.line)}>
+        {children}
+      </button>
+    );
+  }
+  return <span title={href}>{children}</span>;
+}
+
+function Picture({ src, alt }: { src: string; alt: string }): JSX.Element {
+  const { host } = useChat();
+  const [asked, ask] = useState(false);
+  const source = imageSource(src);
+  if (source.kind === 'inline' || (source.kind === 'remote' && asked)) {
+    return <img class="al-picture" src={source.src} alt={alt} referrerpolicy="no-referrer" />;
+  }
+  if (source.kind === 'remote') {
+    return (
+      <span class="al-blocked" title={source.src}>
+        <Icon name="image" />
+        {t('Remote image blocked: {host}', { host: source.host })}
+        <button type="button" class="al-link" onClick={() => ask(true)}>{t('Load')}</button>
+      </span>
+    );
+  }
+  if (source.kind === 'file') {
+    return (
+      <span class="al-blocked">
+        <Icon name="image" />
+        {host.openFile
+          ? <button type="button" class="al-link" onClick={() => host.openFile?.(source.path)}>{alt || source.path}</button>
+          : alt || source.path}
+      </span>
+    );
+  }
+  return <span class="al-blocked"><Icon name="image" />{alt || t('Image')}</span>;
+}
+
+interface CodeProps {
+  readonly code: string;
+  readonly language: string;
+  readonly final: boolean;
+}
+
+function CodeBlock({ code, language, final }: CodeProps): JSX.Element {
+  return (
+    <div class="al-code">
+      <div class="al-code-head">
+        <span>{language || t('text')}</span>
+        <CopyButton text={code} />
+      </div>
+      <Code code={code} language={final ? language : ''} />
+    </div>
+  );
+}
+
+/** Code in its colours; with no language, as it stands. */
+export const Code = memo(({ code, language }: { code: string; language: string }): JSX.Element => {
+  if (language.toLowerCase() === 'diff') {
+    return (
+      <pre tabIndex={0}>
+        <code>
+          {code.split('\n').map(line => (
+            <span class={line.startsWith('+') ? 'al-plus-line' : line.startsWith('-') ? 'al-minus-line' : ''}>
+              {line}{'\n'}
+            </span>
+          ))}
+        </code>
+      </pre>
+    );
+  }
+  return (
+    <pre tabIndex={0}>
+      <code>
+        {language
+          ? highlight(code, language).map(span =>
+              span.paint ? <span class={`al-c-${span.paint}`}>{span.text}</span> : span.text
+            )
+          : code}
+      </code>
+    </pre>
+  );
+});
+
+export function CopyButton({ text }: { text: string }): JSX.Element {
+  const [copied, set] = useState(false);
+  useEffect(() => {
+    const timer = copied ? setTimeout(() => set(false), 1500) : undefined;
+    return () => clearTimeout(timer);
+  }, [copied]);
+  return (
+    <button type="button" class="al-button al-quiet al-square" aria-label={copied ? t('Copied') : t('Copy code')}
+      title={copied ? t('Copied') : t('Copy')}
+      onClick={() => void navigator.clipboard?.writeText(text).then(() => set(true))}>
+      <Icon name={copied ? 'check' : 'copy'} />
+    </button>
+  );
+}

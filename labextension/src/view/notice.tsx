@@ -1,0 +1,273 @@
+/** What went wrong or needs saying: each card says what is the matter and has what mends it. */
+
+import type { ComponentChildren, JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import type {
+  ExitItem, InvalidItem, NoticeItem, TurnItem, UnknownItem, UserItem
+} from '../transcript.js';
+import type { Chat, Trouble } from './chat.js';
+import { useChat } from './context.js';
+import { clock, cost, count, duration, elapsed, pretty } from './format.js';
+import { t } from './i18n.js';
+import { Icon } from './icons.js';
+import type { IconName } from './icons.js';
+import { Line } from './line.js';
+import { memo } from './memo.js';
+import { findLast } from './sections.js';
+import { plain, Visible, Words } from './text.js';
+import { useTicking } from './ticking.js';
+
+interface CardProps {
+  readonly tone: 'error' | 'warning' | 'info';
+  readonly icon: IconName;
+  readonly title: string;
+  readonly children?: ComponentChildren;
+  readonly detail?: string;
+  readonly buttons?: ComponentChildren;
+}
+
+function Card({ tone, icon, title, children, detail, buttons }: CardProps): JSX.Element {
+  const [open, set] = useState(false);
+  return (
+    <div class={`al-card-note al-tone-${tone}`} role="group" aria-label={title}>
+      <Icon name={icon} />
+      <div>
+        <h3>{title}</h3>
+        {children}
+        {(buttons || detail) && (
+          <div class="al-buttons">
+            {buttons}
+            {detail && (
+              <button type="button" class="al-link" aria-expanded={open} onClick={() => set(!open)}>{t('Details')}</button>
+            )}
+          </div>
+        )}
+        {open && detail && <pre class="al-detail" tabIndex={0}><Visible text={plain(detail)} /></pre>}
+      </div>
+    </div>
+  );
+}
+
+const LOGIN = 'claude /login';
+
+/** Reasons that have their own title, and what mends them. */
+function known(reason: string, agent: string): { icon: IconName; title: string; login?: boolean } {
+  if (/not_signed_in|authentication|unauthori[sz]ed|invalid_api_key|401/.test(reason)) {
+    return { icon: 'key', title: t('{agent} is not signed in', { agent }), login: true };
+  }
+  if (/not_installed/.test(reason)) {
+    return { icon: 'warning', title: t('{agent} is not installed', { agent }) };
+  }
+  if (/overloaded|529/.test(reason)) {
+    return { icon: 'warning', title: t('The model is overloaded') };
+  }
+  if (/rate_limit|429/.test(reason)) {
+    return { icon: 'clock', title: t('Too many requests') };
+  }
+  if (/budget/.test(reason)) {
+    return { icon: 'warning', title: t('The budget is spent') };
+  }
+  if (/exited|crash|died/.test(reason)) {
+    return { icon: 'bigCross', title: t('{agent} stopped in the middle of the turn', { agent }) };
+  }
+  if (/connect|network|unreachable/.test(reason)) {
+    return { icon: 'plug', title: t('The model could not be reached') };
+  }
+  return { icon: 'warning', title: t('The turn failed') };
+}
+
+function SignIn(): JSX.Element {
+  const { host } = useChat();
+  return (
+    <>
+      <div class="al-codebox"><pre tabIndex={0}>{LOGIN}</pre></div>
+      {host.openTerminal && (
+        <div class="al-buttons">
+          <button type="button" class="al-button al-primary" onClick={() => host.openTerminal?.(LOGIN)}>
+            {t('Sign in in the terminal')}
+          </button>
+        </div>
+      )}
+    </>
+  );
+}
+
+/** The end of a turn: what it cost, or why it failed and what to do. */
+export const TurnEnd = memo(({ item, last }: { item: TurnItem; last: boolean }): JSX.Element => {
+  const chat = useChat();
+  const { usage, error } = item;
+  const tokens = usage.input_tokens + usage.output_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
+  const line = (
+    <div class="al-turn-end">
+      {item.stop_reason === 'cancelled' && <span class="al-stopped"><Icon name="stop" />{t('Stopped')}</span>}
+      <span>{usage.cost_usd === null ? t('cost –') : cost(usage.cost_usd, usage.cost_source)}</span>
+      <span>{t('{n} tokens', { n: count(tokens) })}</span>
+      {item.duration_ms !== null && <span>{duration(item.duration_ms)}</span>}
+    </div>
+  );
+  if (error) {
+    const agent = chat.session?.agent ?? '';
+    const { icon, title, login } = known(error.reason, agent);
+    return (
+      <>
+        <Card tone="error" icon={icon} title={title} detail={error.detail}
+          buttons={last && error.retryable && (
+            <button type="button" class={`al-button ${login ? '' : 'al-primary'}`} disabled={chat.busy} onClick={() => again(chat, item)}>
+              {t('Try again')}
+            </button>
+          )}>
+          <p><Words text={error.message} /></p>
+          {login && last && <SignIn />}
+        </Card>
+        {tokens > 0 && line}
+      </>
+    );
+  }
+  const note =
+    item.stop_reason === 'max_tokens' ? t('The answer reached its greatest length and ends here.')
+    : item.stop_reason === 'max_turn_requests' ? t('The agent made as many steps as one turn may have. Say “go on” to continue.')
+    : item.stop_reason === 'refusal' ? t('The model declined to answer this.')
+    : undefined;
+  return (
+    <>
+      {note && <Card tone="warning" icon="info" title={note} />}
+      {line}
+    </>
+  );
+});
+
+/** Sends the prompt of a failed turn once more, as a new prompt. */
+function again(chat: Chat, item: TurnItem): void {
+  const items = chat.transcript?.items ?? [];
+  const at = items.indexOf(item);
+  const prompt = findLast(
+    at < 0 ? items : items.slice(0, at),
+    (each): each is UserItem => each.type === 'user_message'
+  );
+  if (prompt) {
+    chat.prompt(prompt.content, prompt.context);
+  }
+}
+
+export const NoticeRow = memo(({ item }: { item: NoticeItem }): JSX.Element => {
+  if (item.level === 'info') {
+    return <div class="al-note-line"><Icon name="info" /><span><Words text={item.text} /></span></div>;
+  }
+  return (
+    <Card tone={item.level} icon={item.level === 'error' ? 'failed' : 'warning'}
+      title={item.level === 'error' ? t('Something went wrong') : t('Please note')}>
+      <p><Words text={item.text} /></p>
+    </Card>
+  );
+});
+
+export const ExitCard = memo(({ item, last }: { item: ExitItem; last: boolean }): JSX.Element | null => {
+  const chat = useChat();
+  if (item.expected) {
+    return null;
+  }
+  const how = item.signal !== null ? t('signal {n}', { n: item.signal })
+    : item.code !== null ? t('exit code {n}', { n: item.code }) : t('reason unknown');
+  return (
+    <Card tone="error" icon="bigCross" detail={item.stderr}
+      title={t('{agent} has stopped ({how})', { agent: chat.session?.agent ?? '', how })}>
+      {last && <p>{t('What was said is kept. The next message starts it again with the history.')}</p>}
+    </Card>
+  );
+});
+
+export const InvalidLine = memo(({ item }: { item: InvalidItem }): JSX.Element => {
+  const [open, set] = useState(false);
+  const words = item.reason === 'torn' ? t('a line that broke off')
+    : item.reason === 'oversize' ? t('a line of {n} bytes, too long to read', { n: item.length.toLocaleString('en') })
+    : t('a line that is not of its protocol');
+  return (
+    <Line label={t('Unreadable output')} icon="warning" name={t('Unreadable output')} target={words} prose open={open}
+      toggle={() => set(!open)}>
+      <pre class="al-detail" tabIndex={0}><Visible text={plain(item.excerpt)} /></pre>
+    </Line>
+  );
+});
+
+export const UnknownLine = memo(({ item }: { item: UnknownItem }): JSX.Element => {
+  const [open, set] = useState(false);
+  const raw = item.raw;
+  const type = typeof raw === 'object' && raw !== null && !Array.isArray(raw) && typeof raw['type'] === 'string' ? raw['type'] : '';
+  return (
+    <Line label={t('Unknown event')} icon="question" name={t('Unknown event')} target={type} open={open} toggle={() => set(!open)}>
+      <pre class="al-detail" tabIndex={0}><Visible text={pretty(raw).slice(0, 20_000)} /></pre>
+    </Line>
+  );
+});
+
+/** Something this panel tried and the server refused. */
+export function TroubleCard({ trouble }: { trouble: Trouble }): JSX.Element {
+  const chat = useChat();
+  const agent = chat.session?.agent ?? '';
+  const { icon, title, login } = known(trouble.reason, agent);
+  return (
+    <div class="al-trouble">
+      <Card tone="error" icon={icon} title={title === t('The turn failed') ? t('That did not work') : title}
+        buttons={<button type="button" class="al-button" onClick={() => chat.dismiss()}>{t('Close')}</button>}>
+        <p><Words text={trouble.message} /></p>
+        {login && <SignIn />}
+      </Card>
+    </div>
+  );
+}
+
+/** The connection is lost, or will not come back by itself; or the session needs waking. */
+export function ConnectionCard({ chat }: { chat: Chat }): JSX.Element | null {
+  const { connection, session } = chat;
+  const lost = chat.lostAt > 0;
+  useTicking(lost);
+  if (lost) {
+    const left = connection.name === 'lost' ? connection.retryAt - Date.now() : 0;
+    return (
+      <Card tone="info" icon="plug" title={t('Connection to the server is lost')}
+        buttons={<button type="button" class="al-button" onClick={() => chat.retryNow()}>{t('Try now')}</button>}>
+        <p>
+          {chat.busy
+            ? t('Shown up to {time}. The turn may still be running there; it comes back here by itself.', { time: clock(new Date(chat.lostAt).toISOString()) })
+            : t('It comes back by itself.')}{' '}
+          {left > 0 ? t('Next try in {time}.', { time: elapsed(left + 999) }) : t('Trying now.')}
+        </p>
+      </Card>
+    );
+  }
+  if (connection.name === 'closed' && connection.code !== 4410) {
+    const texts: Readonly<Record<number, readonly [string, string]>> = {
+      4401: [t('You are not signed in to Jupyter'), t('Reload the page to sign in again. What you wrote is kept.')],
+      4403: [t('You may not see this session'), t('Ask whoever runs this server for the right to use agents.')],
+      4404: [t('This session no longer exists'), t('It was deleted, or belongs to another server.')]
+    };
+    const [title, words] = texts[connection.code] ?? [t('The connection was closed'), t('Reload the page to try again.')];
+    return (
+      <Card tone="error" icon="plug" title={title}
+        buttons={connection.code === 4401 && <button type="button" class="al-button al-primary" onClick={() => location.reload()}>{t('Reload')}</button>}>
+        <p>{words}</p>
+      </Card>
+    );
+  }
+  if (session?.status === 'ended') {
+    return (
+      <Card tone="info" icon="dash" title={t('This session has ended')}
+        buttons={<button type="button" class="al-button" onClick={() => void chat.post('resume')}>{t('Resume')}</button>}>
+        <p>{t('It can be read, and resumed with its history.')}</p>
+      </Card>
+    );
+  }
+  const last = chat.transcript?.items.at(-1);
+  const told = last?.type === 'agent_exited' || (last?.type === 'turn' && last.error !== null);
+  if (session?.status === 'failed' && !told) {
+    const { icon, title, login } = known(session.status_reason ?? '', session.agent);
+    return (
+      <Card tone="error" icon={icon} title={title === t('The turn failed') ? t('{agent} could not be started', { agent: session.agent }) : title}
+        buttons={<button type="button" class="al-button" onClick={() => void chat.post('resume')}>{t('Try again')}</button>}>
+        {session.status_reason && <p><Words text={session.status_reason} /></p>}
+        {login && <SignIn />}
+      </Card>
+    );
+  }
+  return null;
+}

@@ -1,0 +1,65 @@
+/** The agent's own to-do list: a strip above the composer while it works, a line in the log afterwards. */
+
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import type { PlanEntry } from '../protocol.js';
+import type { PlanItem, Transcript } from '../transcript.js';
+import { t } from './i18n.js';
+import { Icon } from './icons.js';
+import { Line } from './line.js';
+import { memo } from './memo.js';
+import { findLast } from './sections.js';
+import { Visible } from './text.js';
+
+const done = (entries: readonly PlanEntry[]): number =>
+  entries.filter(entry => entry.status === 'completed').length;
+
+export function PlanStrip({ transcript, busy }: { transcript: Transcript; busy: boolean }): JSX.Element | null {
+  const [open, set] = useState(false);
+  const turn = transcript.turn?.turn_id;
+  const plan = busy
+    ? findLast(transcript.items, (item): item is PlanItem => item.type === 'plan' && item.turn_id === turn)
+    : undefined;
+  if (!plan?.entries.length) {
+    return null;
+  }
+  const { entries } = plan;
+  const now = entries.find(entry => entry.status === 'in_progress') ?? entries.find(entry => entry.status === 'pending');
+  return (
+    <div class="al-plan">
+      {open && <Entries entries={entries} />}
+      <button type="button" class="al-strip" aria-expanded={open} onClick={() => set(!open)}>
+        <Icon name={open ? 'chevronDown' : 'chevronRight'} class="al-small-icon" />
+        <Icon name="todo" />
+        <span class="al-strip-label">{t('{n} of {all}', { n: Math.min(done(entries) + (now ? 1 : 0), entries.length), all: entries.length })}</span>
+        <span class="al-cut">{now ? <Visible text={now.content} /> : t('All done')}</span>
+      </button>
+    </div>
+  );
+}
+
+export const PlanLine = memo(({ item }: { item: PlanItem }): JSX.Element => {
+  const [open, set] = useState(false);
+  const { entries } = item;
+  return (
+    <Line label={t('To-do list')} icon="todo" name={t('To-do list')} prose
+      target={t('{n} of {all} done', { n: done(entries), all: entries.length })} open={open} toggle={() => set(!open)}>
+      <Entries entries={entries} />
+    </Line>
+  );
+});
+
+function Entries({ entries }: { entries: readonly PlanEntry[] }): JSX.Element {
+  const words = { completed: t('done'), in_progress: t('in progress'), pending: t('open') };
+  return (
+    <ol class="al-entries">
+      {entries.map(entry => (
+        <li class={`al-entry-${entry.status}`}>
+          <Icon name={entry.status === 'completed' ? 'check' : entry.status === 'in_progress' ? 'arc' : 'ring'} />
+          <span class="al-unseen">{words[entry.status]}: </span>
+          <span><Visible text={entry.content} /></span>
+        </li>
+      ))}
+    </ol>
+  );
+}

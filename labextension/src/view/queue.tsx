@@ -1,0 +1,74 @@
+/** Messages that wait for the running turn: to change, to take back, to send at once. */
+
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import type { QueueItem } from '../protocol.js';
+import { textOf } from '../transcript.js';
+import { useChat } from './context.js';
+import { t } from './i18n.js';
+import { Icon } from './icons.js';
+import { memo } from './memo.js';
+import { Visible } from './text.js';
+
+export const Queue = memo(({ items }: { items: readonly QueueItem[] }): JSX.Element => (
+  <ul class="al-queue" aria-label={t('Queued messages')}>
+    {items.map(item => <Queued key={item.id} item={item} />)}
+  </ul>
+));
+
+function Queued({ item }: { item: QueueItem }): JSX.Element {
+  const chat = useChat();
+  const [text, edit] = useState<string>();
+  const others = item.content.filter(block => block.type !== 'text');
+  const words = textOf(item.content);
+  const save = (): void => {
+    const next = text?.trim();
+    edit(undefined);
+    if (next && next !== words) {
+      void chat.send({ type: 'queue_edit', item_id: item.id, content: [{ type: 'text', text: next }, ...others] });
+    }
+  };
+  if (text !== undefined) {
+    return (
+      <li class="al-strip">
+        <Icon name="clock" />
+        <textarea class="al-field al-grow" rows={1} value={text} aria-label={t('Edit queued message')}
+          ref={element => {
+            if (element && !element.dataset['ready']) {
+              element.dataset['ready'] = '1';
+              element.focus();
+            }
+          }}
+          onInput={event => edit(event.currentTarget.value)}
+          onKeyDown={event => {
+            if (event.key === 'Enter' && !event.shiftKey && !event.isComposing) {
+              event.preventDefault();
+              save();
+            } else if (event.key === 'Escape') {
+              event.preventDefault();
+              edit(undefined);
+            }
+          }} />
+        <button type="button" class="al-button al-quiet" onClick={save}>{t('Save')}</button>
+      </li>
+    );
+  }
+  const extra = others.length + item.context.length;
+  return (
+    <li class="al-strip">
+      <Icon name="clock" />
+      <span class="al-strip-label">{t('Queued')}</span>
+      <span class="al-cut al-grow"><Visible text={words.replaceAll('\n', ' ')} /></span>
+      {extra > 0 && <span class="al-strip-label">{t('+{n} attached', { n: extra })}</span>}
+      <button type="button" class="al-button al-quiet" title={t('Stops the running turn and sends this')}
+        onClick={() => void chat.send({ type: 'queue_send_now', item_id: item.id })}>{t('Send now')}</button>
+      <button type="button" class="al-button al-quiet al-square" aria-label={t('Edit queued message')} onClick={() => edit(words)}>
+        <Icon name="edit" />
+      </button>
+      <button type="button" class="al-button al-quiet al-square" aria-label={t('Remove queued message')}
+        onClick={() => void chat.send({ type: 'queue_remove', item_id: item.id })}>
+        <Icon name="cross" />
+      </button>
+    </li>
+  );
+}

@@ -1,0 +1,86 @@
+/** A person's prompt: a tinted band, with what was sent beneath. */
+
+import type { JSX } from 'preact';
+import { useState } from 'preact/hooks';
+import type { ContentBlock, ContextItem } from '../protocol.js';
+import type { UserItem } from '../transcript.js';
+import { textOf } from '../transcript.js';
+import type { Sending } from './chat.js';
+import { ContextText, contextIcon, contextLabel } from './chips.js';
+import { clock } from './format.js';
+import { t } from './i18n.js';
+import { Icon } from './icons.js';
+import { memo } from './memo.js';
+import { Visible } from './text.js';
+
+interface BandProps {
+  readonly content: readonly ContentBlock[];
+  readonly context: readonly ContextItem[];
+  readonly time: string;
+  readonly note?: string;
+}
+
+const LONG = 1500;
+
+function Band({ content, context, time, note }: BandProps): JSX.Element {
+  const [shown, show] = useState(false);
+  const [whole, showWhole] = useState(false);
+  const text = textOf(content);
+  const others = content.filter(block => block.type !== 'text');
+  const cut = text.length > LONG && !whole;
+  return (
+    <div class="al-prompt">
+      <p dir="auto"><Visible text={cut ? `${text.slice(0, LONG)}…` : text} /></p>
+      <time dateTime={time}>{clock(time)}</time>
+      {cut && <button type="button" class="al-link" onClick={() => showWhole(true)}>{t('Show more')}</button>}
+      {(others.length > 0 || context.length > 0 || note) && (
+        <div class="al-sent">
+          {others.map(block => (
+            <span>
+              <Icon name={block.type === 'image' ? 'image' : 'clip'} />
+              {block.type === 'resource' ? <Visible text={block.name || block.uri} /> : t('image')}
+            </span>
+          ))}
+          {context.map(item => (
+            <span><Icon name={contextIcon(item)} /><Visible text={contextLabel(item)} /></span>
+          ))}
+          {(context.length > 0 || others.length > 0) && (
+            <button type="button" class="al-link" aria-expanded={shown} onClick={() => show(!shown)}>
+              {t('What was sent')}
+            </button>
+          )}
+          {note && <span><Icon name="clock" />{note}</span>}
+        </div>
+      )}
+      {shown && (
+        <div class="al-sent-all">
+          {others.map(block =>
+            block.type === 'image'
+              ? <img class="al-picture" alt={t('Image')} src={`data:${block.mime_type};base64,${block.data}`} />
+              : block.type === 'resource'
+                ? <pre tabIndex={0}><Visible text={block.text || block.uri} /></pre>
+                : null
+          )}
+          {context.map(item => <ContextText item={item} />)}
+        </div>
+      )}
+    </div>
+  );
+}
+
+export const UserMessage = memo(({ item }: { item: UserItem }): JSX.Element => {
+  const from =
+    item.origin === 'composer' || item.origin === 'agent' ? undefined
+    : item.origin === 'magic' ? t('from the notebook, %agent')
+    : item.origin === 'notebook' ? t('from the notebook')
+    : item.origin === 'terminal' ? t('from the terminal')
+    : item.origin === 'review' ? t('sent back from a review')
+    : item.origin === 'cli' ? t('from the command line')
+    : t('from another program');
+  return <Band content={item.content} context={item.context} time={item.time} {...(from ? { note: from } : {})} />;
+});
+
+export function SendingMessage({ sending, lost }: { sending: Sending; lost: boolean }): JSX.Element {
+  const { content, context, time } = sending;
+  return <Band content={content} context={context} time={time} note={lost ? t('not sent yet') : t('sending')} />;
+}

@@ -1,0 +1,82 @@
+/** The TypeScript fold on the same fixtures, and with the same result, as the Python fold. */
+
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { test } from 'node:test';
+import { decodeEvent, decodeSession, parseFrame } from '../src/protocol.js';
+import type { Event, Session } from '../src/protocol.js';
+import { Fold, fold } from '../src/transcript.js';
+
+const folder = resolve(process.cwd(), '../tests/transcripts/fold');
+const read = (name: string): string => readFileSync(resolve(folder, name), 'utf8');
+
+function startSession(): Session {
+  const session = decodeSession(JSON.parse(read('session.json')));
+  assert.ok(!('type' in session), JSON.stringify(session));
+  return session;
+}
+
+function events(name: string): Event[] {
+  return read(name)
+    .split('\n')
+    .filter(line => line.trim())
+    .map(line => {
+      const event = decodeEvent(JSON.parse(line));
+      assert.ok(!('type' in event), JSON.stringify(event));
+      return event;
+    });
+}
+
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+const names = readdirSync(folder).filter(name => name.endsWith('.jsonl'));
+
+for (const name of names) {
+  const expected: unknown = JSON.parse(read(name.replace('.jsonl', '.expected.json')));
+
+  test(`${name}: the fold is the Python fold's`, () => {
+    assert.deepEqual(plain(fold(startSession(), events(name))), expected);
+  });
+
+  test(`${name}: an older page before a newer one gives the same as both at once`, () => {
+    const all = events(name);
+    const whole = fold(startSession(), all);
+    const ordered = all.filter((event, i) => all.slice(0, i).every(other => other.seq < event.seq));
+    for (let cut = 0; cut <= ordered.length; cut += 1) {
+      const paged = new Fold(whole.session);
+      ordered.slice(cut).forEach(event => paged.push(event));
+      const middle = Math.floor(cut / 2);
+      paged.prepend(ordered.slice(middle, cut));
+      paged.prepend(ordered.slice(0, middle));
+      if (cut === ordered.length) {
+        paged.transcript.last_seq = whole.last_seq;
+      }
+      assert.deepEqual(plain(paged), plain(whole), `cut before event ${cut}`);
+    }
+  });
+
+  test(`${name}: only the item an event is about is replaced`, () => {
+    const folding = new Fold(startSession());
+    for (const event of events(name)) {
+      const before = [...folding.transcript.items];
+      folding.push(event);
+      const changed = before.filter((item, i) => folding.transcript.items[i] !== item);
+      assert.ok(changed.length <= 1, `event ${event.seq} replaced ${changed.length} items`);
+    }
+  });
+}
+
+test('an event that is not understood is kept', () => {
+  const frame = parseFrame('{"seq":1,"session_id":"s","turn_id":null,"time":"t","type":"new","x":1}');
+  assert.equal(frame.type, 'event');
+  assert.deepEqual(frame.type === 'event' && frame.event.body, {
+    type: 'unknown',
+    raw: { seq: 1, session_id: 's', turn_id: null, time: 't', type: 'new', x: 1 }
+  });
+});
+
+test('what is no frame says so', () => {
+  for (const text of ['', '{', '[]', '1', '{"type":"hello"}', '{"type":"usage"}', '{"type":"ack"}']) {
+    assert.equal(parseFrame(text).type, 'bad', text);
+  }
+});

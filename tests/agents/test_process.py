@@ -1,0 +1,824 @@
+"""AgentProcess against real programs: real pipes, real signals, real kills."""
+
+import asyncio
+import contextlib
+import gc
+import json
+import os
+import random
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psutil
+import pytest
+
+from agent_lab.agents import process as process_module
+from agent_lab.agents.framing import LineFramer, Torn
+from agent_lab.agents.process import (
+    LINUX,
+    AgentGone,
+    AgentNotFound,
+    AgentNotReading,
+    AgentProcess,
+    AgentStartFailed,
+    Exit,
+    Launch,
+    Lease,
+    LeaseHeld,
+    Run,
+    read_run,
+    sweep,
+)
+
+PROGRAMS = Path(__file__).parent / "programs"
+ROOT = Path(__file__).parents[2]
+PYTHON = (sys.executable, "-I", "-S")
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and FIFOs are POSIX")
+
+
+class Recorder:
+    """A sink that keeps everything and can be waited on."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.framer = LineFramer()
+        self.lines: list[Any] = []
+        self.exits: list[Exit] = []
+        self.late = 0
+        self._changed = asyncio.Event()
+
+    def received(self, data: bytes) -> None:
+        self.late += len(self.exits)
+        self.data += data
+        self.lines += [json.loads(line) for line in self.framer.push(data) if type(line) is bytes]
+        self._changed.set()
+
+    def exited(self, end: Exit) -> None:
+        self.exits.append(end)
+        self._changed.set()
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 20.0) -> None:
+        async with asyncio.timeout(seconds):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def line(self, key: str) -> Any:
+        """The value of the first line that has the key."""
+        await self.until(lambda: any(key in line for line in self.lines))
+        return next(line[key] for line in self.lines if key in line)
+
+
+@pytest.fixture
+def marker() -> Iterator[str]:
+    """A marker for one test, or the first part of some; nothing that carries it survives."""
+    name = f"test-{uuid.uuid4()}"
+    yield name
+    for suffix in ("", "1", "2", "3", "4", "5"):
+        asyncio.run(sweep(name + suffix))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run" / "session"
+
+
+@pytest.fixture(params=["files", "pipes", "elsewhere"])
+def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """All that Linux offers; a platform without named pipes; one with POSIX alone."""
+    if request.param == "pipes":
+        monkeypatch.delattr(os, "mkfifo")
+    if request.param == "elsewhere":
+        leave_linux(monkeypatch)
+    return str(request.param)
+
+
+def leave_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "elsewhere")
+    monkeypatch.setattr(process_module, "LINUX", False)
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+
+
+def launch(marker: str, *arguments: str, cwd: str = "/") -> Launch:
+    argv = (*PYTHON, str(PROGRAMS / "agent.py"), *arguments)
+    return Launch(argv, {"PATH": os.environ["PATH"]}, cwd, marker)
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test, debug=False)
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """For what the system does without telling anyone."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 (there is no event to wait for)
+            await asyncio.sleep(0.001)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def suspend(pid: int) -> None:
+    """Returns when it has stopped: before that it could still take a message up."""
+    os.kill(pid, signal.SIGSTOP)
+    os.waitpid(pid, os.WUNTRACED)
+
+
+def kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+# --- one life, on both links ---
+
+
+def test_lines_answer_and_exit_code(folder: Path, marker: str, platform: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "count", "3"), folder, sink)
+        assert (process.durable, process.adopted) == (platform != "pipes", False)
+        assert process.marker == marker
+        await process.write(b"hello\n")
+        assert await sink.line("heard") == 6
+        assert sink.lines[:3] == [{"n": 0}, {"n": 1}, {"n": 2}]
+        assert await process.close(b"end\n") == Exit(0, None, "")
+        assert sink.lines[-1] == {"farewell": True}
+        await sink.until(lambda: bool(sink.exits))
+        assert sink.exits == [Exit(0, None, "")]
+        assert not psutil.pid_exists(process.pid)
+        with pytest.raises(AgentGone):
+            await process.write(b"too late\n")
+
+    run(test())
+
+
+def test_exit_code_and_stderr(folder: Path, marker: str, platform: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "leave", "3"), folder, sink)
+        assert await process.wait() == Exit(3, None, "why it left\n")
+        assert sink.lines == [{"leaving": True}]
+        assert sink.exits == [Exit(3, None, "why it left\n")]
+        assert process.stderr_tail() == "why it left\n"
+
+    run(test())
+
+
+def test_killed_from_outside(folder: Path, marker: str, platform: str) -> None:
+    """Everything said before the kill arrives, then one exit; its orphans are ended."""
+
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "family"), folder, sink)
+        pids = await sink.line("pids")
+        os.kill(process.pid, signal.SIGKILL)
+        assert await process.wait() == Exit(None, signal.SIGKILL, "")
+        await process.close(None)
+        assert [pid for pid in pids if is_running(pid)] == []
+        assert len(sink.exits) == 1
+        assert sink.late == 0
+
+    run(test())
+
+
+def test_half_a_line_then_end_of_file(folder: Path, marker: str, platform: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "half"), folder, sink)
+        assert (await process.wait()).code == 0
+        assert sink.lines == [{"whole": True}]
+        assert sink.framer.finish() == [Torn(14, b'{"half":"no en')]
+
+    run(test())
+
+
+def test_large_message_and_order(folder: Path, marker: str, platform: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "echo"), folder, sink)
+        messages = [b"first\n", b"A" + b"x" * 2_000_000 + b"Z\n", b"b" * 900_000 + b"\n", b"last\n"]
+        await asyncio.gather(*(process.write(message) for message in messages))
+        await sink.until(lambda: len(sink.lines) == 4)
+        assert [line["heard"] for line in sink.lines] == [len(message) for message in messages]
+        assert sink.lines[1]["start"] == "A" + "x" * 19
+        assert sink.lines[1]["end"] == "x" * 18 + "Z"
+        await process.close(b"end\n")
+
+    run(test())
+
+
+def test_suspended_agent_does_not_block_us(folder: Path, marker: str, platform: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "echo"), folder, sink)
+        await process.write(b"one\n")
+        process.write_timeout = 0.3
+        suspend(process.pid)
+        size = 200_000 if platform == "pipes" else 4  # plain pipes cannot tell what was read
+        longest = 0.0
+        sending = asyncio.create_task(process.write(b"x" * size + b"\n"))
+        while not sending.done():
+            before = time.monotonic()
+            await asyncio.sleep(0.002)
+            longest = max(longest, time.monotonic() - before)
+        with pytest.raises(AgentNotReading, match="does not read") as raised:
+            await sending
+        assert longest < 0.2
+        assert raised.value.withdrawn == (platform != "pipes")
+        started = time.monotonic()
+        end = await process.close(b"end\n", grace=2.0)
+        assert time.monotonic() - started < 4.0
+        assert end.signal in (signal.SIGTERM, signal.SIGKILL)
+
+    run(test())
+
+
+def test_close_reaches_what_left_the_process_group(
+    folder: Path, marker: str, platform: str
+) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "family"), folder, sink)
+        pids = await sink.line("pids")
+        assert [is_running(pid) for pid in pids] == [True] * 4
+        first, second = await asyncio.gather(process.close(b"end\n"), process.close(None))
+        assert first is second
+        assert first.code == 0
+        assert [pid for pid in pids if is_running(pid)] == []
+        assert await process.close(None) is first
+
+    run(test())
+
+
+def test_five_agents_end_together(folder: Path, marker: str, platform: str) -> None:
+    async def test() -> None:
+        sinks = [Recorder() for _ in range(5)]
+        processes = [
+            await AgentProcess.start(launch(f"{marker}{n}", "family"), folder / str(n), sink)
+            for n, sink in enumerate(sinks, 1)
+        ]
+        pids = [pid for sink in sinks for pid in await sink.line("pids")]
+        async with asyncio.timeout(10):
+            await asyncio.gather(*(process.close(None) for process in processes))
+        assert [pid for pid in pids if is_running(pid)] == []
+
+    run(test())
+
+
+def test_close_of_one_that_ignores_requests(folder: Path, marker: str, platform: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "stubborn"), folder, sink)
+        [child] = await sink.line("pids")
+        started = time.monotonic()
+        end = await process.close(b"end\n", grace=0.4)
+        assert end == Exit(None, signal.SIGKILL, "")
+        assert time.monotonic() - started < 3.0
+        assert not is_running(child)
+
+    run(test())
+
+
+def test_a_flood_does_not_starve_another_agent(folder: Path, marker: str, platform: str) -> None:
+    async def test() -> None:
+        quiet_sink, loud_sink = Recorder(), Recorder()
+        quiet = await AgentProcess.start(launch(marker + "1", "echo"), folder / "quiet", quiet_sink)
+        await quiet.write(b"ready\n")
+        loud = await AgentProcess.start(
+            launch(marker + "2", "flood", "20"), folder / "loud", loud_sink
+        )
+        longest = 0.0
+        while len(loud_sink.data) < 10_000_000:
+            before = time.monotonic()
+            quiet_sink.lines.clear()
+            await quiet.write(b"now\n")
+            await quiet_sink.line("heard")
+            longest = max(longest, time.monotonic() - before)
+        assert longest < 2.0
+        await loud.close(b"end\n")
+        await quiet.close(b"end\n")
+        assert loud_sink.data.count(b"\n") == 20_000 + 1
+
+    run(test())
+
+
+# --- starting ---
+
+
+def test_program_not_found(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        for name in ("/nowhere/agent", "no-such-agent-program"):
+            with pytest.raises(AgentNotFound, match=f"program {name} was not found"):
+                await AgentProcess.start(Launch((name,), {}, "/", marker), folder, Recorder())
+
+    run(test())
+
+
+def test_start_failures_have_a_sentence(folder: Path, tmp_path: Path, marker: str) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("no program")
+    orphan = tmp_path / "orphan"
+    orphan.write_text("#!/nowhere/interpreter\n")
+    orphan.chmod(0o755)
+    cases = [
+        (Launch((*PYTHON, "-c", ""), {}, "/nowhere", marker), "folder /nowhere does not exist"),
+        (Launch((str(plain),), {}, "/", marker), "Permission denied"),
+        (Launch((str(orphan),), {}, "/", marker), "could not be started"),
+        (Launch((*PYTHON, "nul\0"), {}, "/", marker), "null byte"),
+        (Launch((*PYTHON, "x" * 200_000), {}, "/", marker), "Argument list too long"),
+    ]
+
+    async def test() -> None:
+        before = open_descriptors()
+        for broken, sentence in cases:
+            with pytest.raises(AgentStartFailed, match=sentence):
+                await AgentProcess.start(broken, folder, Recorder())
+        assert open_descriptors() == before
+
+    run(test())
+
+
+def test_files_are_private(folder: Path, marker: str) -> None:
+    def modes() -> dict[str, int]:
+        return {path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
+
+    async def test() -> None:
+        process = await AgentProcess.start(launch(marker, "echo"), folder, Recorder())
+        names = ("lease", "in.fifo", "out.jsonl", "err.log", "meta.json")
+        assert modes() == {folder.name: 0o700} | dict.fromkeys(names, 0o600)
+        recorded = read_run(folder)
+        assert recorded is not None
+        assert (recorded.pid, recorded.marker, recorded.ended) == (process.pid, marker, False)
+        await process.close(b"end\n")
+
+    run(test())
+
+
+def test_the_marker_is_always_in_the_environment(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "environment"), folder, sink)
+        await process.wait()
+        assert sink.lines[0]["AGENT_LAB_MARKER"] == marker
+        assert set(sink.lines[0]) - {"LC_CTYPE"} == {"AGENT_LAB_MARKER", "PATH"}
+
+    run(test())
+
+
+def test_cancelled_start_leaves_no_process(folder: Path, marker: str) -> None:
+    long_search = "/nowhere:" * 10_000 + os.environ["PATH"]  # so that we come in the middle of it
+
+    async def test() -> None:
+        cat = Launch(("cat",), {"PATH": long_search}, "/", marker)
+        starting = asyncio.create_task(AgentProcess.start(cat, folder, Recorder()))
+        await eventually(lambda: read_run(folder) is not None)
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await eventually(lambda: (run := read_run(folder)) is not None and run.pid > 0)
+        started = read_run(folder)
+        assert started is not None
+        await eventually(lambda: not psutil.pid_exists(started.pid))
+
+    run(test())
+
+
+def test_start_ends_an_earlier_run_of_the_folder(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        first = await AgentProcess.start(launch(marker + "1", "echo"), folder, Recorder())
+        first.detach()
+        sink = Recorder()
+        second = await AgentProcess.start(launch(marker + "2", "echo"), folder, sink)
+        assert not is_running(first.pid)
+        kill(first.pid)  # a zombie: a detached child is not reaped for us
+        await second.write(b"hello\n")
+        assert await sink.line("heard") == 6
+        await second.close(b"end\n")
+
+    run(test())
+
+
+# --- writing ---
+
+
+def test_a_message_that_was_not_read_is_never_read(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "echo"), folder, sink)
+        await process.write(b"one\n")
+        process.write_timeout = 0.1
+        suspend(process.pid)
+        for message in (b"lost\n", b"x" * 600_000 + b"\n"):
+            with pytest.raises(AgentNotReading) as raised:
+                await process.write(message)
+            assert raised.value.withdrawn
+        os.kill(process.pid, signal.SIGCONT)
+        await process.write(b"two\n")
+        await sink.until(lambda: len(sink.lines) == 2)
+        assert [line["start"] for line in sink.lines] == ["one", "two"]
+        await process.close(b"end\n")
+
+    run(test())
+
+
+def test_a_cancelled_sender_leaves_no_half_line(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "echo"), folder, sink)
+        await process.write(b"one\n")
+        suspend(process.pid)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await process.write(b"y" * 3_000_000 + b"\n")
+        os.kill(process.pid, signal.SIGCONT)
+        await process.write(b"two\n")
+        await sink.until(lambda: len(sink.lines) == 3)
+        assert [line["heard"] for line in sink.lines] == [4, 3_000_001, 4]
+        await process.close(b"end\n")
+
+    run(test())
+
+
+def test_agent_that_dies_while_we_write(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "deaf"), folder, sink)
+        await sink.line("ready")
+        sending = asyncio.create_task(process.write(b"z" * 3_000_000 + b"\n"))
+        await asyncio.sleep(0)
+        os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(AgentGone):
+            await sending
+        assert (await process.wait()).signal == signal.SIGKILL
+
+    run(test())
+
+
+# --- the run outlives us ---
+
+
+def test_detach_and_adopt(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        first_sink = Recorder()
+        first = await AgentProcess.start(launch(marker, "count", "5"), folder, first_sink)
+        await first_sink.until(lambda: len(first_sink.lines) == 5)
+        waiting = asyncio.create_task(first.wait())
+        await asyncio.sleep(0)
+        first.detach()
+        with pytest.raises(AgentGone):
+            await waiting
+        with pytest.raises(AgentGone):
+            await first.write(b"x\n")
+        assert is_running(first.pid)
+
+        sink = Recorder()
+        offset = len(b'{"n": 0}\n') * 2
+        second = await AgentProcess.adopt(folder, offset, sink)
+        assert second is not None
+        assert (second.pid, second.adopted, second.durable) == (first.pid, True, True)
+        await second.write(b"again\n")
+        assert await sink.line("heard") == 6
+        assert sink.lines[:3] == [{"n": 2}, {"n": 3}, {"n": 4}]
+        assert (await second.close(b"end\n")).code == 0
+        assert first_sink.exits == []
+
+    run(test())
+
+
+def test_adopt_of_a_run_that_ended_meanwhile(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        first = await AgentProcess.start(launch(marker, "count", "5"), folder, Recorder())
+        first.detach()
+        kill(first.pid)
+        with (folder / "out.jsonl").open("ab") as file:
+            file.write(b'{"last": true}\n')
+        for _ in range(2):  # a second look delivers the same
+            sink = Recorder()
+            process = await AgentProcess.adopt(folder, 0, sink)
+            assert process is not None
+            assert await process.wait() == Exit(None, None, "")
+            assert sink.lines[-1] == {"last": True}
+            assert len(sink.exits) == 1
+            await process.close(None)
+
+    run(test())
+
+
+def test_adopt_knows_the_exit_that_its_predecessor_saw(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        process = await AgentProcess.start(launch(marker, "leave", "3"), folder, Recorder())
+        await process.wait()
+        sink = Recorder()
+        adopted = await AgentProcess.adopt(folder, 0, sink)
+        assert adopted is not None
+        assert await adopted.close(None) == Exit(3, None, "why it left\n")
+        assert sink.data == b'{"leaving": true}\n'
+
+    run(test())
+
+
+def test_adopt_ends_what_a_dead_agent_left(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        first = await AgentProcess.start(launch(marker, "family"), folder, sink)
+        pids = await sink.line("pids")
+        first.detach()
+        kill(first.pid)
+        second = await AgentProcess.adopt(folder, 0, Recorder())
+        assert second is not None
+        await second.close(None)
+        assert [pid for pid in pids if is_running(pid)] == []
+
+    run(test())
+
+
+def test_nothing_to_adopt(folder: Path) -> None:
+    async def test() -> None:
+        assert await AgentProcess.adopt(folder, 0, Recorder()) is None
+
+    run(test())
+    folder.mkdir(parents=True)
+    run(test())
+    (folder / "meta.json").write_bytes(b'{"pid": "no')
+    run(test())
+
+
+@pytest.mark.parametrize("differs", ["marker", "start_time", "boot_id", "ended"])
+def test_a_process_that_is_not_ours_is_not_touched(folder: Path, marker: str, differs: str) -> None:
+    """The recorded pid is a live program of somebody else, which agrees in all but one point."""
+
+    async def test() -> None:
+        first = await AgentProcess.start(launch(marker, "echo"), folder, Recorder())
+        await first.write(b"ready\n")
+        recorded = read_run(folder)
+        assert recorded is not None
+        first.detach()
+        # The marker of nobody, so that the sweep has nothing to find either.
+        changed: dict[str, Any] = {"marker": f"{marker}-other"}
+        changed |= {differs: True if differs == "ended" else f"{marker}-other"}
+        stale = msgspec.structs.replace(recorded, **changed)
+        (folder / "meta.json").write_bytes(msgspec.json.encode(stale))
+        sink = Recorder()
+        second = await AgentProcess.adopt(folder, 0, sink)
+        assert second is not None
+        assert await second.close(b"end\n") == Exit(None, None, "")
+        assert sink.lines == [{"heard": 6, "start": "ready", "end": "ready"}]
+        with pytest.raises(AgentGone):
+            await second.write(b"x\n")
+        assert is_running(first.pid)
+        kill(first.pid)
+
+    run(test())
+
+
+def test_a_start_that_was_cut_short_is_ended(folder: Path, marker: str) -> None:
+    """The server died after the start and before it could record the pid."""
+
+    async def test() -> None:
+        process = await AgentProcess.adopt(folder, 0, Recorder())
+        assert process is not None
+        await process.close(None)
+
+    folder.mkdir(parents=True)
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    unfinished = Run(marker, "sleep", time.time(), boot.read_text().strip() if LINUX else "")
+    (folder / "meta.json").write_bytes(msgspec.json.encode(unfinished))
+    with subprocess.Popen(
+        [*PYTHON, str(PROGRAMS / "agent.py"), "deaf"],
+        env={"AGENT_LAB_MARKER": marker},
+        stdout=subprocess.PIPE,
+    ) as stray:
+        assert stray.stdout is not None
+        stray.stdout.readline()
+        run(test())
+        assert stray.wait(5) == -signal.SIGTERM
+
+
+def stored(database: Path) -> tuple[int, list[Any]]:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        [(offset,)] = connection.execute("SELECT coalesce(max(after), 0) FROM line")
+        return offset, [json.loads(text) for (text,) in connection.execute("SELECT text FROM line")]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_exactly_once_through_kills_of_the_owner(
+    folder: Path, tmp_path: Path, marker: str, seed: int
+) -> None:
+    total = 4000
+    dice = random.Random(seed)
+    database = tmp_path / "lines.db"
+    agent = [*PYTHON, str(PROGRAMS / "agent.py"), "count", str(total), "0.0004"]
+    owner = [
+        sys.executable,
+        str(PROGRAMS / "owner.py"),
+        str(folder),
+        str(database),
+        marker,
+        *agent,
+    ]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    for _ in range(4):
+        with subprocess.Popen(owner, env=env, stdout=subprocess.PIPE, bufsize=0) as server:
+            assert server.stdout is not None
+            for _ in range(dice.randrange(1, 60)):
+                if not select.select([server.stdout], [], [], 3)[0]:
+                    assert len(stored(database)[1]) == total  # silent because all is said
+                    break
+                server.stdout.read(1)
+            server.kill()
+
+    async def test() -> None:
+        offset, before = stored(database)
+        assert before
+        sink = Recorder()
+        lease = Lease.take(folder)  # the kernel took it back from the killed owner
+        process = await AgentProcess.adopt(folder, offset, sink)
+        assert process is not None
+        await sink.until(lambda: {"n": total - 1} in before + sink.lines)
+        assert before + sink.lines == [{"n": number} for number in range(total)]
+        await process.write(b"still here\n")
+        assert await sink.line("heard") == 11
+        await process.close(b"end\n")
+        lease.release()
+
+    run(test())
+
+
+@pytest.mark.skipif(not LINUX, reason="holes in files are punched on Linux only")
+def test_what_is_stored_leaves_the_disk(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "flood", "6"), folder, sink)
+        await sink.until(lambda: sink.data.count(b"\n") == 6000)
+        path = folder / "out.jsonl"
+        full = path.stat()
+        process.applied(len(sink.data))
+        assert path.stat().st_size == full.st_size
+        assert path.stat().st_blocks * 512 < 64 * 1024 < full.st_blocks * 512
+        process.detach()
+        second_sink = Recorder()
+        second = await AgentProcess.adopt(folder, len(sink.data), second_sink)
+        assert second is not None
+        await second.write(b"more\n")
+        await second_sink.until(lambda: len(second_sink.lines) == 1)
+        assert second_sink.lines[0]["heard"] == 5
+        await second.close(b"end\n")
+
+    run(test())
+
+
+def test_unread_output_is_never_punched(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "flood", "6"), folder, sink)
+        process.applied(10**9)
+        await sink.until(lambda: sink.data.count(b"\n") == 6000)
+        assert b"\0" not in sink.data
+        await process.close(b"end\n")
+
+    run(test())
+
+
+def test_stderr_flood_does_not_fill_the_disk(folder: Path, marker: str, platform: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "stderr", "60"), folder, sink)
+        assert await sink.line("done")
+        path = folder / "err.log"
+        await eventually(lambda: path.stat().st_blocks * 512 < 2 * 1024 * 1024)
+        tail = process.stderr_tail()
+        assert tail.endswith("e\n\x1b[31mthe last words\x1b[0m\n")
+        assert 7_000 < len(tail) <= 8192
+        assert (await process.close(b"end\n")).stderr == tail
+
+    run(test())
+
+
+def test_without_inotify(folder: Path, marker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's limit of 128 instances is used up."""
+
+    def refuse(**_: bool) -> None:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(process_module, "INotify", refuse, raising=False)
+    check_adoption(folder, marker)
+
+
+def test_without_linux(folder: Path, marker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave_linux(monkeypatch)
+    check_adoption(folder, marker)
+
+
+def check_adoption(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        first = await AgentProcess.start(launch(marker, "count", "3"), folder, sink)
+        await first.write(b"hello\n")
+        assert await sink.line("heard") == 6
+        first.detach()
+        second_sink = Recorder()
+        second = await AgentProcess.adopt(folder, 0, second_sink)
+        assert second is not None
+        await second.write(b"again\n")
+        await second_sink.until(lambda: len(second_sink.lines) == 5)
+        await second.close(b"end\n")
+        await second_sink.until(lambda: bool(second_sink.exits))
+        assert not is_running(first.pid)
+
+    run(test())
+
+
+# --- leases ---
+
+
+def test_one_lease_in_this_process(folder: Path) -> None:
+    lease = Lease.take(folder)
+    with pytest.raises(LeaseHeld):
+        Lease.take(folder)
+    lease.release()
+    lease.release()
+    again = Lease.take(folder)
+    again.release()
+
+
+def test_one_lease_among_processes(folder: Path) -> None:
+    program = (
+        "import pathlib, sys\n"
+        "from agent_lab.agents.process import Lease\n"
+        "lease = Lease.take(pathlib.Path(sys.argv[1]))\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(folder)],
+        env={"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(LeaseHeld):
+            Lease.take(folder)
+        other.kill()
+    Lease.take(folder).release()
+
+
+def test_an_agent_does_not_inherit_the_lease(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        lease = Lease.take(folder)
+        process = await AgentProcess.start(launch(marker, "echo"), folder, Recorder())
+        lease.release()
+        Lease.take(folder).release()
+        await process.close(b"end\n")
+
+    run(test())
+
+
+# --- nothing is left ---
+
+
+def open_descriptors() -> int:
+    return psutil.Process().num_fds()
+
+
+def test_200_lives_leave_nothing(folder: Path, platform: str) -> None:
+    async def life(number: int) -> None:
+        sink = Recorder()
+        started = Launch(("/bin/cat",), {}, "/", f"life-{uuid.uuid4()}")
+        process = await AgentProcess.start(started, folder, sink)
+        await process.write(b'{"n": 1}\n')
+        await sink.line("n")
+        assert (await process.close(None)).signal == signal.SIGTERM
+
+    async def test() -> None:
+        for number in range(5):  # fills the pool of threads
+            await life(number)
+        gc.collect()
+        before = open_descriptors(), threading.active_count()
+        for number in range(50 if platform == "elsewhere" else 200):
+            await life(number)
+        gc.collect()
+        pools = 10  # bounded, and they grow when they like
+        await eventually(lambda: threading.active_count() <= before[1] + pools)
+        assert open_descriptors() <= before[0]
+        assert psutil.Process().children() == []
+        assert len(asyncio.all_tasks()) == 1
+
+    run(test())
+    with contextlib.suppress(ChildProcessError):
+        assert os.waitpid(-1, os.WNOHANG) == (0, 0)

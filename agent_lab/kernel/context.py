@@ -179,7 +179,7 @@ class Recorder:
         return str((parent.get("header") or parent).get("msg_id", ""))
 
     def _traceback(self, error: BaseException) -> str:
-        """As the notebook shows it. Where the shell printed a sentence only, it keeps an older one."""
+        """As the notebook shows it. Where the shell printed a sentence only, it keeps an old one."""
         shown = getattr(self._shell, "_last_traceback", None)
         if not isinstance(shown, Sequence) or not shown or shown is self._old_traceback:
             shown = traceback.format_exception_only(error)

@@ -1,6 +1,6 @@
-"""Write what the Python fold makes of every fixture: `python -m tests.protocol.regenerate`.
+"""Write what the adapter makes of every recording and the Python fold of every fixture: `python -m tests.protocol.regenerate`.
 
-Both folds are compared with these files. Read the difference before it is committed.
+Adapter and both folds are compared with these files. Read the difference before it is committed.
 """
 
 from __future__ import annotations
@@ -10,14 +10,24 @@ from pathlib import Path
 
 import msgspec
 
-from agent_lab.protocol.events import Json, Session, decode_event, encode
+from agent_lab.protocol.events import Json, Session, decode_event, encode, encode_event
 from agent_lab.protocol.transcript import fold
+from tests.recordings import events_of, recordings
 
 FIXTURES = Path(__file__).parent.parent / "transcripts" / "fold"
 
 
 def fixtures() -> list[Path]:
     return sorted(FIXTURES.glob("*.jsonl"))
+
+
+def recorded_file(name: str) -> Path:
+    """The events of a recording of the real claude."""
+    return FIXTURES / f"claude_{name}.jsonl"
+
+
+def recorded_events(name: str) -> bytes:
+    return b"".join(encode_event(event) + b"\n" for event in events_of(name))
 
 
 def expected_file(fixture: Path) -> Path:
@@ -32,6 +42,8 @@ def folded(fixture: Path) -> Json:
 
 
 def main() -> None:
+    for name in recordings():
+        recorded_file(name).write_bytes(recorded_events(name))
     for fixture in fixtures():
         text = json.dumps(folded(fixture), ensure_ascii=False, indent=1) + "\n"
         expected_file(fixture).write_text(text)

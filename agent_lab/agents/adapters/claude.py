@@ -149,6 +149,8 @@ class _Stream(Struct):
     message: str
     block: str = ""
     kind: str = ""
+    unfinished: bool = False
+    thought: bool = False
 
 
 class _Tool(Struct):
@@ -296,6 +298,8 @@ class ClaudeAdapter:
                 block = event.content_block
                 stream.kind = block.type
                 stream.block = f"{stream.message}:{event.index}"
+                stream.unfinished = block.type in ("text", "thinking")
+                stream.thought = block.type == "thinking"
                 if block.type != "tool_use":
                     return ()
                 state.tools[block.id] = _Tool(block.name)
@@ -311,10 +315,12 @@ class ClaudeAdapter:
                     ),
                 )
             case _MessageStart():
+                found = self._abandoned(key)
                 state.streams[key] = _Stream(event.message.id)
                 usage = event.message.usage
                 if parent is None and usage is not None:
-                    return (ContextSeen(used=usage.context),)
+                    return (*found, ContextSeen(used=usage.context))
+                return found
             case _MessageDelta():
                 if parent is None and event.usage is not None and event.usage.context:
                     return (ContextSeen(used=event.usage.context),)
@@ -322,10 +328,28 @@ class ClaudeAdapter:
                 if key in state.streams:
                     state.streams[key].kind = ""
             case _MessageStop():
+                found = self._abandoned(key)
                 state.streams.pop(key, None)
+                return found
             case _Ping():
                 pass
         return ()
+
+    def _abandoned(self, key: str) -> Sequence[Decoded]:
+        """A block whose `assistant` line never came: the call broke off and is made again from its
+        start, under a new message id (seen in 2.1.329). What was shown of it is taken back."""
+        stream = self._state.streams.get(key)
+        if stream is None or not stream.unfinished:
+            return ()
+        stream.unfinished = False
+        kind = AgentThought if stream.thought else AgentMessage
+        body = kind(
+            message_id=stream.block,
+            content=(),
+            parent_tool_call_id=key or UNSET,
+            partial=True,
+        )
+        return (self._fact(body),)
 
     def _message(self, line: dict[str, Json]) -> Sequence[Decoded]:
         try:
@@ -404,6 +428,7 @@ class ClaudeAdapter:
         id = str(message.get("id"))
         stream = self._state.streams.get(parent or "")
         if stream is not None and stream.message == id and stream.kind == kind:
+            stream.unfinished = False
             return stream.block
         count = self._state.blocks[id] = self._state.blocks.get(id, 0) + 1
         return f"{id}:whole{count}"
@@ -448,6 +473,9 @@ class ClaudeAdapter:
         if line.get("isSynthetic") and text.startswith("Your response above was cut off"):
             said = "The connection to the model broke off; the agent goes on from there."
             return (self._fact(Notice(level="warning", code="stream_cut", text=said)),)
+        if line.get("isSynthetic") and line.get("refused_message_id"):
+            said = "The model's safety filter stopped the answer; the agent goes on without it."
+            return (self._fact(Notice(level="warning", code="refused", text=said)),)
         # Others are claude's own notes to the model: the mark of an interrupt, the prompt of a
         # sub-agent, the summary after compaction, our prompt played back. Their effect is shown.
         return ()

@@ -13,7 +13,7 @@ signalled. A marker names one launch. What was started is found by the marker in
 because an agent's commands run in sessions of their own. Nothing here blocks the event loop.
 """
 
-# ruff: noqa: N818 (the exceptions say what happened: AgentGone, LeaseHeld)
+
 
 import asyncio
 import contextlib
@@ -568,7 +568,7 @@ def _launch(
         )
     run = Run(launch.marker, launch.argv[0], time.time(), _boot_id(), durable=durable)
     _write_run(folder, run)
-    child = subprocess.Popen(  # noqa: S603 (an argument list, never a shell)
+    child = subprocess.Popen(
         launch.argv,
         bufsize=0,
         stdin=stdin,

@@ -52,7 +52,8 @@ def claude_command(setting: tuple[str, ...], path: str | None = None) -> tuple[s
 
 
 def claude(setting: tuple[str, ...], environment: Mapping[str, str]) -> Agent:
-    """What is known of claude without starting a session. Runs `claude --version`: call in a thread."""
+    """What is known of claude without starting a session. Runs `claude --version`: call in a
+    thread."""
     command = claude_command(setting, environment.get("PATH"))
     base = Agent(
         id="claude",

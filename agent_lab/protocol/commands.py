@@ -1,4 +1,5 @@
-"""What a client may ask of a session: one frozen type per command, parsed once at the edge. Pure."""
+"""What a client may ask of a session: one frozen type per command, parsed once at the edge.
+Pure."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
 
 
 class AnswerPermission(Command, frozen=True, kw_only=True, tag="answer_permission"):
-    """`updated_input` replaces the tool's input; `answers` maps each question's text to the answer."""
+    """`updated_input` replaces the tool's input; `answers` maps each question's text to the
+    answer."""
 
     request_id: str
     option_id: str
@@ -73,7 +75,8 @@ _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)
 
 
 class NewSession(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST sessions`. `trust` None: not decided, so a folder that runs things is asked about."""
+    """The body of `POST sessions`. `trust` None: not decided, so a folder that runs things is
+    asked about."""
 
     notebook: str | None = None
     kernel_id: str | None = None

@@ -1,7 +1,8 @@
-"""Our own faults: one exception tree, each with a stable reason and a sentence that names the next step.
+"""Our own faults: one exception tree, each with a stable reason and a sentence that names the next
+step.
 
-An agent's fault is an event; ours is one of these. They become HTTP answers and WebSocket rejects in
-one place in `server/`.
+An agent's fault is an event; ours is one of these. They become HTTP answers and WebSocket rejects
+in one place in `server/`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class NotFound(AgentLabError):
 
 
 class Conflict(AgentLabError):
-    """Reasons: busy, wrong_mode, resume_not_found, session_ended, workspace_untrusted, already_resolved, in_use."""
+    """Reasons: busy, wrong_mode, resume_not_found, session_ended, workspace_untrusted,
+    already_resolved, in_use."""
 
     http_status = 409
     default_reason = "conflict"

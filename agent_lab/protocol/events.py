@@ -1,8 +1,8 @@
 """What happened in a session: one frozen type per event, to and from JSON. Pure.
 
-An event is an envelope (`seq`, `session_id`, `turn_id`, `time`) around a body. On the wire and in the
-log both are one flat JSON object; `encode_event` writes it once and those bytes serve the log and every
-client. The log and the wire are the same thing.
+An event is an envelope (`seq`, `session_id`, `turn_id`, `time`) around a body. On the wire and in
+the log both are one flat JSON object; `encode_event` writes it once and those bytes serve the log
+and every client. The log and the wire are the same thing.
 """
 
 from __future__ import annotations
@@ -143,7 +143,8 @@ class QueueItem(Struct, frozen=True):
 
 
 class TurnError(Struct, frozen=True):
-    """`message` is a sentence with the next step; `reason` is stable; `detail` is the agent's words."""
+    """`message` is a sentence with the next step; `reason` is stable; `detail` is the agent's
+    words."""
 
     message: str
     reason: str
@@ -152,7 +153,8 @@ class TurnError(Struct, frozen=True):
 
 
 class TurnUsage(Struct, frozen=True):
-    """What one turn took. Tokens are counts; `cost_usd` is None when unknown, never 0 for unknown."""
+    """What one turn took. Tokens are counts; `cost_usd` is None when unknown, never 0 for
+    unknown."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -163,7 +165,8 @@ class TurnUsage(Struct, frozen=True):
 
 
 class SessionUsage(Struct, frozen=True):
-    """Totals of a session, never deltas; they never fall. `context_*` are tokens, None when unknown."""
+    """Totals of a session, never deltas; they never fall. `context_*` are tokens, None when
+    unknown."""
 
     turns: int = 0
     input_tokens: int = 0
@@ -189,7 +192,8 @@ class SlashCommand(Struct, frozen=True):
 
 
 class Workspace(Struct, frozen=True):
-    """`path` is relative to the server's root, `cwd` absolute. `trusted` False: project settings unread."""
+    """`path` is relative to the server's root, `cwd` absolute. `trusted` False: project settings
+    unread."""
 
     path: str
     cwd: str
@@ -215,21 +219,21 @@ class SessionUpdated(Body, frozen=True, kw_only=True, tag="session_updated"):
 
     title: str | UnsetType = UNSET
     agent: str | UnsetType = UNSET
-    agent_session_id: str | None | UnsetType = UNSET
+    agent_session_id: str | UnsetType | None = UNSET
     workspace: Workspace | UnsetType = UNSET
-    notebook: Notebook | None | UnsetType = UNSET
+    notebook: Notebook | UnsetType | None = UNSET
     mode: Literal["structured", "terminal"] | UnsetType = UNSET
     status: Status | UnsetType = UNSET
-    status_reason: str | None | UnsetType = UNSET
-    model: str | None | UnsetType = UNSET
+    status_reason: str | UnsetType | None = UNSET
+    model: str | UnsetType | None = UNSET
     models: tuple[Model, ...] | UnsetType = UNSET
     permission_mode: str | UnsetType = UNSET
     permission_modes: tuple[str, ...] | UnsetType = UNSET
-    effort: str | None | UnsetType = UNSET
+    effort: str | UnsetType | None = UNSET
     efforts: tuple[str, ...] | UnsetType = UNSET
     commands: tuple[SlashCommand, ...] | UnsetType = UNSET
-    parent_id: str | None | UnsetType = UNSET
-    terminal: str | None | UnsetType = UNSET
+    parent_id: str | UnsetType | None = UNSET
+    terminal: str | UnsetType | None = UNSET
     demo: bool | UnsetType = UNSET
 
 
@@ -283,7 +287,8 @@ class AgentThought(Body, frozen=True, kw_only=True, tag="agent_thought"):
 
 
 class ToolCall(Body, frozen=True, kw_only=True, tag="tool_call"):
-    """`title` says what is done to what ("Read orders.csv"); `target` is its end, set in code type."""
+    """`title` says what is done to what ("Read orders.csv"); `target` is its end, set in code
+    type."""
 
     tool_call_id: str
     title: str
@@ -315,7 +320,8 @@ class Plan(Body, frozen=True, kw_only=True, tag="plan"):
 
 
 class PermissionRequest(Body, frozen=True, kw_only=True, tag="permission_request"):
-    """`kind` question: `questions` holds the form. `kind` plan: `description` is the plan's markdown."""
+    """`kind` question: `questions` holds the form. `kind` plan: `description` is the plan's
+    markdown."""
 
     request_id: str
     kind: Literal["tool", "question", "plan"]
@@ -328,7 +334,8 @@ class PermissionRequest(Body, frozen=True, kw_only=True, tag="permission_request
 
 
 class PermissionResolved(Body, frozen=True, kw_only=True, tag="permission_resolved"):
-    """`by`: who settled it (user, cancel, agent, exit). The whole answer is kept so it can be sent again."""
+    """`by`: who settled it (user, cancel, agent, exit). The whole answer is kept so it can be sent
+    again."""
 
     request_id: str
     outcome: Literal["selected", "cancelled"]
@@ -432,7 +439,8 @@ Chunk: TypeAlias = AgentMessageChunk | AgentThoughtChunk
 
 
 class Session(Struct, kw_only=True):
-    """The session object of the contract: itself a fold of events (see `transcript.fold_session`)."""
+    """The session object of the contract: itself a fold of events (see
+    `transcript.fold_session`)."""
 
     id: str
     title: str

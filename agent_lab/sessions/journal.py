@@ -1,7 +1,8 @@
-"""Facts in, events out: number them, fold them, store them, then publish them. The only caller of append.
+"""Facts in, events out: number them, fold them, store them, then publish them. The only caller of
+append.
 
-The path of a token lies here: `emit` joins deltas of one message, `flush` hands what waits to the log
-at most once a frame (the first of a burst at once), `_appended` gives it to the subscribers.
+The path of a token lies here: `emit` joins deltas of one message, `flush` hands what waits to the
+log at most once a frame (the first of a burst at once), `_appended` gives it to the subscribers.
 """
 
 from __future__ import annotations
@@ -130,7 +131,8 @@ class Journal:
         self._prompts.append((client_id, turn_id))
 
     def applied(self, stream: Stream) -> None:
-        """The agent's output up to here is in what was emitted; stored with it, in one transaction."""
+        """The agent's output up to here is in what was emitted; stored with it, in one
+        transaction."""
         self._stream = stream
 
     def stream_begins(self, stream: Stream) -> None:
@@ -158,7 +160,8 @@ class Journal:
             self._timer = self._loop.call_at(due, self.flush)
 
     def flush(self) -> asyncio.Future[None] | None:
-        """Hand everything that waits to the log. The future is done when it is stored and published."""
+        """Hand everything that waits to the log. The future is done when it is stored and
+        published."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

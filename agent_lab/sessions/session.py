@@ -15,7 +15,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,23 +24,18 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from agent_lab.agents import registry
-from agent_lab.agents.adapters.base import Adapter, Charge, ContextSeen, Fact, LaunchOptions, Reply
-from agent_lab.agents.adapters.base import Send as SendToAgent
+from agent_lab.agents.adapters.base import Charge, ContextSeen, Fact, LaunchOptions, Reply
 from agent_lab.agents.adapters.claude import ClaudeAdapter
 from agent_lab.agents.environment import child_environment
-from agent_lab.agents.framing import LineFramer, Oversize, Torn
+from agent_lab.agents.framing import Oversize, Torn
 from agent_lab.agents.process import (
     AgentError,
     AgentGone,
-    AgentNotFound,
     AgentNotReading,
-    AgentProcess,
     Exit,
     Launch,
     Lease,
     LeaseHeld,
-    read_run,
-    sweep,
 )
 from agent_lab.protocol.commands import AnswerPermission, Prompt, Set
 from agent_lab.protocol.errors import (
@@ -83,10 +78,11 @@ from agent_lab.protocol.events import (
 )
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.transcript import text_of
-from agent_lab.sessions import permissions, workspace
+from agent_lab.sessions import permissions
+from agent_lab.sessions.connection import Connection, new_request_id
 from agent_lab.sessions.journal import Journal
 from agent_lab.sessions.subscribers import Subscriber
-from agent_lab.store.event_log import EventLog, Stream
+from agent_lab.store.event_log import EventLog
 from agent_lab.store.ledger import ChargeRow
 
 _log = logging.getLogger(__name__)
@@ -94,8 +90,6 @@ _T = TypeVar("_T")
 
 READY_SECONDS = 30.0
 """How long a starting agent may take to answer `initialize`; cold starts take about one second."""
-CONTROL_SECONDS = 10.0
-"""How long the agent may take to answer a control request; it answers in milliseconds."""
 CANCEL_SECONDS = 10.0
 """How long a cancelled turn may take to end before its process is ended; it takes milliseconds."""
 SILENCE_SECONDS = 120.0
@@ -164,21 +158,20 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
         self._lease: Lease | None = None
-        self._process: AgentProcess | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._adapter: Adapter = ClaudeAdapter(session.workspace.cwd)
-        self._adapter_saved = b""
-        self._framer = LineFramer(settings.max_line_bytes)
-        self._base = 0
-        self._replies: dict[str, asyncio.Future[Reply]] = {}
+        self._agent = Connection(
+            self._folder,
+            self.journal,
+            ClaudeAdapter(session.workspace.cwd),
+            settings.max_line_bytes,
+            self,
+            start_task,
+        )
         self._open: dict[str, None] = {}
         self._turn: Turn | None = None
         self._cancelling = False
-        self._closing = False
         self._stopping = False
         self._failure: TurnError | None = None
-        self._exit_task: asyncio.Task[None] | None = None
-        self._marker = ""
         self._ended = session.status == "ended"
         self._silence: asyncio.TimerHandle | None = None
         self._end_waiters: list[asyncio.Future[None]] = []
@@ -196,7 +189,7 @@ class Session:
 
     @property
     def is_live(self) -> bool:
-        return self._process is not None or self._starting is not None
+        return self._agent.is_up or self._starting is not None
 
     @property
     def is_running(self) -> bool:
@@ -213,7 +206,7 @@ class Session:
             return "running", None
         if self._starting is not None:
             return "starting", None
-        if self._process is not None:
+        if self._agent.is_up:
             return "idle", None
         return ("failed", self._failure.message) if self._failure else ("stopped", None)
 
@@ -265,11 +258,9 @@ class Session:
     def _check_prompt(self, prompt: Prompt) -> None:
         if not prompt.id or len(prompt.id) > 200:
             raise Invalid("A prompt needs an id of at most 200 characters.")
-        if not prompt.content and not prompt.context:
+        attached = prompt.context or any(isinstance(b, ImageBlock) for b in prompt.content)
+        if not attached and not text_of(prompt.content).strip():
             raise Invalid("The message is empty. Write something, or attach something.")
-        if not text_of(prompt.content).strip() and not prompt.context:
-            if not any(isinstance(block, ImageBlock) for block in prompt.content):
-                raise Invalid("The message is empty. Write something, or attach something.")
         size = len(msgspec.json.encode((prompt.content, prompt.context)))
         if size > self._settings.max_message_bytes:
             limit = self._settings.max_message_bytes >> 20
@@ -315,23 +306,18 @@ class Session:
         except AgentLabError as error:
             self._end_turn(turn.id, TurnError(error.message, error.reason))
         except AgentGone:
-            if turn.id in self._open and self._process is None:
+            if turn.id in self._open and not self._agent.is_up:
                 self._end_turn(turn.id, _exit_error(None, ""))
         self.journal.schedule()
 
     async def _send_prompt(self, turn: Turn) -> None:
-        process = self._process
-        if process is None:
-            raise AgentGone("The agent has exited.")
-        if process.durable and process.free_bytes() < 64 << 20:
-            # An agent whose disk is full says nothing and loses lines.
+        if not self._agent.has_room(64 << 20):
             text = "Less than 64 MB of disk space are left. Free some space, then try again."
             raise Unavailable(text, "disk_full")
-        message = self._adapter.prompt(turn.id, turn.content, turn.context)
+        message = self._agent.adapter.prompt(turn.id, turn.content, turn.context)
         turn.sent = True
-        self._apply_position(changed=True)
         self._watch_silence()
-        await process.write(message)
+        await self._agent.send(message)
 
     def _send_next(self) -> None:
         """Start the next turn from the queue."""
@@ -396,20 +382,18 @@ class Session:
 
     async def _cancel(self) -> None:
         """Interrupt by control request; a process that does not obey is ended."""
-        process, owed = self._process, set(self._open)
-        if process is None:
-            return
+        owed = set(self._open)
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
-                await process.write(self._adapter.cancel(_request_id()))
-                while owed & set(self._open) and self._process is process:
+                await self._agent.send(self._agent.adapter.cancel(new_request_id()))
+                while owed & set(self._open):
                     await self._next_end()
         except (TimeoutError, AgentError):
-            if self._process is not process:
-                return
+            if not self._agent.is_up:
+                return  # it went by itself, and its exit ends the turn
             text = "The agent did not stop when asked, so it was ended. The next message starts it."
             self.journal.emit(None, Notice(level="warning", code="agent_ended", text=text))
-            await self._close_process()
+            await self._agent.close()
 
     async def _next_end(self) -> None:
         waiting: asyncio.Future[None] = self._loop.create_future()
@@ -423,11 +407,10 @@ class Session:
         """
         request = permissions.pending(self.info, answer.request_id)
         option = permissions.check(request, answer)
-        process = self._process
-        if process is None:
+        if not self._agent.is_up:
             raise Conflict("The agent is not running any more.", "already_resolved")
         try:
-            message = self._adapter.answer(answer)
+            message = self._agent.adapter.answer(answer)
         except KeyError:
             raise Conflict(
                 "The agent does not wait for this any more.", "already_resolved"
@@ -449,11 +432,11 @@ class Session:
             self.journal.emit(
                 turn_id, ToolCallUpdate(tool_call_id=request.tool_call_id, status="in_progress")
             )
-        self._apply_position(changed=True)
+        self._agent.state_changed()
         await self.journal.stored()
         self._watch_silence()
         try:
-            await process.write(message)
+            await self._agent.send(message)
         except AgentError as error:
             raise Unavailable(
                 f"{error} The answer could not be delivered.", "agent_silent"
@@ -475,7 +458,7 @@ class Session:
             self.journal.emit(None, SessionUpdated(title=title))
         if change.model is not None:
             model = plain_value(change.model, "model")
-            await self._control(lambda id: self._adapter.set_model(id, model))
+            await self._control(lambda id: self._agent.adapter.set_model(id, model))
             self.journal.emit(None, SessionUpdated(model=model))
         if change.permission_mode is not None:
             mode = change.permission_mode
@@ -486,13 +469,13 @@ class Session:
                 raise Invalid(
                     f"There is no permission mode {mode!r}. Offered: {', '.join(allowed)}."
                 )
-            await self._control(lambda id: self._adapter.set_permission_mode(id, mode))
+            await self._control(lambda id: self._agent.adapter.set_permission_mode(id, mode))
             self.journal.emit(None, SessionUpdated(permission_mode=mode))
         if change.effort is not None:
             effort = plain_value(change.effort, "effort")
             if info.efforts and effort not in info.efforts:
                 raise Invalid(f"There is no effort {effort!r}. Offered: {', '.join(info.efforts)}.")
-            await self._control(lambda id: self._adapter.set_effort(id, effort))
+            await self._control(lambda id: self._agent.adapter.set_effort(id, effort))
             self.journal.emit(None, SessionUpdated(effort=effort))
 
     async def rebind(self, notebook: Notebook) -> None:
@@ -505,36 +488,12 @@ class Session:
         """Ask the running agent something; None when none runs (it is told when it starts)."""
         if self._starting is not None:
             await self._ensure_process()
-        if self._process is None:
+        if not self._agent.is_up:
             return None
-        reply = await self._ask(self._process, encode)
+        reply = await self._agent.ask(encode)
         if reply.error is not None:
             raise Invalid(f"The agent refused: {reply.error}")
         return reply
-
-    async def _ask(
-        self,
-        process: AgentProcess,
-        encode: Callable[[str], bytes],
-        seconds: float = CONTROL_SECONDS,
-    ) -> Reply:
-        """Raises Unavailable when the agent does not answer in time, or exits."""
-        id = _request_id()
-        reply: asyncio.Future[Reply] = self._loop.create_future()
-        self._replies[id] = reply
-        try:
-            async with asyncio.timeout(seconds):
-                await process.write(encode(id))
-                return await reply
-        except TimeoutError:
-            text = f"The agent did not answer within {seconds:.0f} s."
-            raise Unavailable(text, "agent_silent") from None
-        except AgentError as error:
-            raise Unavailable(str(error), "agent_silent") from None
-        finally:
-            del self._replies[id]
-            if reply.done() and not reply.cancelled():
-                reply.exception()  # seen: the process may have gone before the reply was awaited
 
     # ------------------------------------------------------------ the process
 
@@ -552,7 +511,7 @@ class Session:
 
     async def _ensure_process(self) -> None:
         """Have a live agent process that has answered. Raises AgentLabError with the next step."""
-        if self._process is not None and self._starting is None:
+        if self._agent.is_up and self._starting is None:
             return
         if self._starting is None:
             self._starting = self._task(self._start(), "start")
@@ -579,7 +538,7 @@ class Session:
             )
             raise AgentUnavailable(text, "agent_not_installed")
         cwd = Path(info.workspace.cwd)
-        if not cwd.is_dir():
+        if not await asyncio.to_thread(cwd.is_dir):
             raise NotFound(f"The session's folder {cwd} does not exist any more.")
         environment = settings.environment()
         conversation = await asyncio.to_thread(
@@ -617,34 +576,22 @@ class Session:
             cwd=str(cwd),
             marker=marker,
         )
-        self._adapter, self._adapter_saved = adapter, b""
-        self._framer, self._base = LineFramer(settings.max_line_bytes), 0
-        # Stored before there is a process, so that no output can ever be applied twice or not at all.
-        self._marker = marker
-        self.journal.stream_begins(Stream(marker, 0, self._saved()))
-        await self.journal.stored()
-        try:
-            process = await AgentProcess.start(launch, self._folder, self)
-        except AgentNotFound as error:
-            raise AgentUnavailable(str(error), "agent_not_installed") from None
-        except AgentError as error:
-            raise AgentUnavailable(str(error), "agent_start_failed") from None
-        self._process = process
-        await self._greet(process)
+        await self._agent.start(adapter, launch)
+        await self._greet()
         if info.effort is not None:
             effort = info.effort
-            await self._ask(process, lambda id: self._adapter.set_effort(id, effort))
+            await self._agent.ask(lambda id: adapter.set_effort(id, effort))
 
-    async def _greet(self, process: AgentProcess) -> Reply:
+    async def _greet(self) -> None:
+        """Wait until the new process answers. Raises AgentUnavailable, Conflict."""
         try:
-            return await self._ask(process, self._adapter.initialize, READY_SECONDS)
+            await self._agent.ask(self._agent.adapter.initialize, READY_SECONDS)
         except Unavailable:
-            if self._process is process:  # alive and silent
-                await self._close_process()
+            if self._agent.is_up:  # alive and silent
+                await self._agent.close()
                 text = "The agent started and does not answer. Try again, or check `claude doctor`."
                 raise AgentUnavailable(text, "agent_start_failed") from None
-            if self._exit_task is not None:
-                await asyncio.wait([self._exit_task])
+            await self._agent.left()
             failure = self._failure or TurnError("The agent ended while starting.", "agent_exited")
             if failure.reason in ("resume_not_found", "in_use"):
                 raise Conflict(failure.message, failure.reason) from None
@@ -686,52 +633,21 @@ class Session:
         if lease is not None:
             lease.release()
 
-    async def _close_process(self) -> Exit | None:
-        """End the agent and everything it started."""
-        process = self._process
-        if process is None:
-            return None
-        self._closing = True
-        try:
-            end = await process.close(self._adapter.farewell(_request_id()))
-            if self._exit_task is not None:
-                await asyncio.wait([self._exit_task])
-            return end
-        finally:
-            self._closing = False
+    # ------------------------------------------------------------ from the agent (its Host)
 
-    # ------------------------------------------------------------ from the process (its Sink)
+    def heard(self, one: Fact | Charge | ContextSeen) -> None:
+        """One thing the agent said becomes an event, a charge, or nothing new."""
+        match one:
+            case Fact():
+                self._apply(one.turn_id, one.body)
+            case Charge():
+                self.journal.charge(self._charged(one))
+            case ContextSeen():
+                self._context(one)
 
-    def received(self, data: bytes) -> None:
-        """Bytes of the agent's stdout: the path of a token begins here."""
-        simple = True
-        for line in self._framer.push(data):
-            if isinstance(line, bytes):
-                decoded = self._adapter.decode(line)
-                simple = simple and len(decoded) == 1
-                for one in decoded:
-                    if type(one) is Fact:
-                        self._apply(one.turn_id, one.body)
-                    elif not isinstance(one, Fact):
-                        self._hear(one)
-                        simple = False
-            else:
-                self._unreadable(line)
-        self._apply_position(changed=not simple)
+    def has_read(self) -> None:
         self.journal.schedule()
         self._watch_silence()
-
-    def _apply_position(self, changed: bool) -> None:
-        """Say how far the output is applied; the adapter's state is written out only when it moved."""
-        if self._process is None:
-            return
-        adapter = self._saved() if changed or not self._adapter_saved else self._adapter_saved
-        position = self._base + self._framer.consumed
-        self.journal.applied(Stream(self._marker, position, adapter))
-
-    def _saved(self) -> bytes:
-        self._adapter_saved = self._adapter.save()
-        return self._adapter_saved
 
     def _apply(self, turn_id: str | None, body: AnyBody) -> None:
         """One fact from the adapter becomes an event, unless it says nothing new."""
@@ -763,34 +679,20 @@ class Session:
         }
         return SessionUpdated(**changed) if changed else None
 
-    def _hear(self, one: Charge | ContextSeen | Reply | SendToAgent) -> None:
-        match one:
-            case Charge():
-                self.journal.charge(
-                    ChargeRow(
-                        turn_id=one.turn_id,
-                        agent=self.info.agent,
-                        model=one.model,
-                        workspace=self.info.workspace.cwd,
-                        requests=one.requests,
-                        input_tokens=one.input_tokens,
-                        output_tokens=one.output_tokens,
-                        cache_read_tokens=one.cache_read_tokens,
-                        cache_write_tokens=one.cache_write_tokens,
-                        cost_usd=one.cost_usd,
-                        cost_source=None if one.cost_usd is None else "agent",
-                    )
-                )
-            case ContextSeen():
-                self._context(one)
-            case Reply():
-                waiting = self._replies.get(one.request_id)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(one)
-            case SendToAgent():
-                process = self._process
-                if process is not None:
-                    self._task(_write_quietly(process, one.message), "answer")
+    def _charged(self, one: Charge) -> ChargeRow:
+        return ChargeRow(
+            turn_id=one.turn_id,
+            agent=self.info.agent,
+            model=one.model,
+            workspace=self.info.workspace.cwd,
+            requests=one.requests,
+            input_tokens=one.input_tokens,
+            output_tokens=one.output_tokens,
+            cache_read_tokens=one.cache_read_tokens,
+            cache_write_tokens=one.cache_write_tokens,
+            cost_usd=one.cost_usd,
+            cost_source=None if one.cost_usd is None else "agent",
+        )
 
     def _context(self, seen: ContextSeen) -> None:
         usage = self.info.usage
@@ -802,51 +704,36 @@ class Session:
     def _emit_usage(self, usage: SessionUsage) -> None:
         self.journal.emit(None, Usage(**msgspec.structs.asdict(usage)))
 
-    def _unreadable(self, line: Oversize | Torn) -> None:
+    def unreadable(self, line: Oversize | Torn) -> None:
         reason = "oversize" if isinstance(line, Oversize) else "torn"
         excerpt = line.excerpt.decode("utf-8", "replace")[:2000]
         body = AgentOutputInvalid(excerpt=excerpt, reason=reason, length=line.length)
         self.journal.emit(self._current_turn(), body)
 
-    def exited(self, end: Exit) -> None:
-        """The process is gone and all it wrote was received."""
-        for line in self._framer.finish():
-            if not isinstance(line, bytes):
-                self._unreadable(line)
-        expected = self._closing
-        self._process = None
-        for one in self._adapter.ended():
-            if isinstance(one, Fact):
-                self._apply(one.turn_id, one.body)
-        body = AgentExited(
-            code=end.code,
-            signal=end.signal,
-            expected=expected,
-            stderr="" if expected else end.stderr[-4000:],
-        )
+    async def gone(self, end: Exit, expected: bool) -> None:
+        """The process is gone; what it owed is settled."""
+        failure = _exit_error(end.code or end.signal, end.stderr)
         if not expected:
-            self._failure = _exit_error(end.code or end.signal, end.stderr)
-        for waiting in self._replies.values():
-            if not waiting.done():
-                waiting.set_exception(AgentGone("The agent has exited."))
-        # Emitted once the texts of cut messages have been read back from the log.
-        # A prompt that was not sent yet is still `_deliver`'s to end, or to send to the next process.
+            self._failure = failure
+        # A prompt that was not sent yet is still `_deliver`'s to end, or to send to the next
+        # process.
         unsent = self._turn.id if self._turn is not None and not self._turn.sent else None
         owed = [turn_id for turn_id in self._open if turn_id != unsent]
-        work = self._after_exit(body, end, owed, self._cancelling)
-        self._exit_task = self._task(work, "exit")
-
-    async def _after_exit(
-        self, body: AgentExited, end: Exit, owed: Sequence[str], cancelling: bool
-    ) -> None:
+        cancelled = self._cancelling or expected
         await self._finish_cut_messages()
-        if owed or not body.expected:
+        if owed or not expected:
+            body = AgentExited(
+                code=end.code,
+                signal=end.signal,
+                expected=expected,
+                stderr="" if expected else end.stderr[-4000:],
+            )
             self.journal.emit(self._current_turn(), body)
         for turn_id in owed:
-            if cancelling or body.expected:
+            if cancelled:
                 self._end_turn(turn_id, None, "cancelled")
             else:
-                self._end_turn(turn_id, _exit_error(end.code or end.signal, end.stderr))
+                self._end_turn(turn_id, failure)
         self.journal.stream_ended()
         await self.journal.stored()
         if not self.is_live:
@@ -907,16 +794,16 @@ class Session:
         # After an error the queue stands still: it is not thrown at an agent that just failed.
         if stop_reason != "error":
             self._send_next()
-        process = self._process
-        if process is not None:
-            process.applied(self._base + self._framer.consumed)
-            self._task(self._ask_context(process), "context")
+        if self._agent.is_up:
+            self._task(self._tidy_up(), "tidy")
         self.journal.schedule()
 
-    async def _ask_context(self, process: AgentProcess) -> None:
-        """The agent's own account of its context, which knows more than the last request's tokens."""
+    async def _tidy_up(self) -> None:
+        """Between turns: free the disk, and ask for the agent's own account of its context, which
+        knows more than the last request's tokens."""
+        await self._agent.forget_applied()
         try:
-            reply = await self._ask(process, self._adapter.context_usage)
+            reply = await self._agent.ask(self._agent.adapter.context_usage)
         except Unavailable:
             return
         payload = reply.payload if isinstance(reply.payload, dict) else {}
@@ -972,8 +859,7 @@ class Session:
             if starting is not None:
                 starting.cancel()
                 await asyncio.wait([starting])
-            if self._process is not None:
-                await self._close_process()
+            await self._agent.close()
             for turn_id in list(self._open):  # of a process that never came to be
                 self._end_turn(turn_id, None, "cancelled")
             await self.journal.stored()
@@ -1009,10 +895,11 @@ class Session:
         """End an idle agent to save its memory; the next prompt starts it with the history."""
         if self._open or self._starting is not None:
             return
-        await self._close_process()
+        await self._agent.close()
 
     async def adopt(self) -> None:
-        """After a start of the server: take up the session's process, or say that its turn was cut."""
+        """After a start of the server: take up the session's process, or say that its turn was
+        cut."""
         await self._hold()
         before = await self._log.seq_before_open_turns(self._number)
         resolved: Mapping[str, PermissionResolved] = {}
@@ -1025,37 +912,30 @@ class Session:
                     message = messages[turn_id]
                     self._turn = Turn(turn_id, message.content, message.context, sent=True)
         stream = await self._log.stream(self._number)
-        run = await asyncio.to_thread(read_run, self._folder)
-        if stream is not None and run is not None and stream.marker == run.marker:
-            self._adapter.load(stream.adapter)
-            if self._turn is not None:  # it may have been sent after the state was stored
-                turn = self._turn
-                self._adapter.prompt(turn.id, turn.content, turn.context)
-            self._marker, self._base = stream.marker, stream.position
-            self._saved()
-            self._process = await AgentProcess.adopt(self._folder, self._base, self)
-        elif run is not None and not run.ended:
-            await sweep(run.marker)  # it was never given anything to do
-        if self._process is None:
+        if not await self._agent.adopt(stream, self._know_prompt):
             await self._finish_cut_messages()
             for turn_id in list(self._open):
                 self._end_turn(turn_id, _CUT)
             await self.journal.stored()
             self._release()
             return
-        self._task(self._greet_adopted(self._process, resolved), "adopt")
+        self._task(self._greet_adopted(resolved), "adopt")
 
-    async def _greet_adopted(
-        self, process: AgentProcess, resolved: Mapping[str, PermissionResolved]
-    ) -> None:
+    def _know_prompt(self) -> None:
+        """The running prompt may have been sent after the adapter's state was last stored."""
+        if self._turn is not None:
+            turn = self._turn
+            self._agent.adapter.prompt(turn.id, turn.content, turn.context)
+
+    async def _greet_adopted(self, resolved: Mapping[str, PermissionResolved]) -> None:
         """What may have been lost between two servers is sent again: the agent drops repeats."""
         try:
-            reply = await self._ask(process, self._adapter.initialize, READY_SECONDS)
+            reply = await self._agent.ask(self._agent.adapter.initialize, READY_SECONDS)
             for request in reply.pending:
                 known = resolved.get(request.request_id)
-                again = None if known is None else self._adapter.answer_again(known)
+                again = None if known is None else self._agent.adapter.answer_again(known)
                 if again is not None:
-                    await process.write(again)
+                    await self._agent.send(again)
             if self._turn is not None and self._turn.id in self._open:
                 await self._send_prompt(self._turn)
             elif not self._open:
@@ -1066,10 +946,9 @@ class Session:
 
     async def shut_down(self) -> None:
         """The server stops in good order."""
-        if self._process is not None and self._open and self._settings.keep_running_turns:
+        if self._agent.is_up and self._open and self._settings.keep_running_turns:
             await self.journal.stored()
-            self._process.detach()
-            self._process = None
+            self._agent.detach()
         else:
             await self._stop_agent()
         self._stop_watching()
@@ -1122,19 +1001,11 @@ def _exit_error(how: int | None, stderr: str) -> TurnError:
     if "already in use" in stderr:
         text = "This conversation is in use by another agent process. End that one first."
         return TurnError(text, "in_use", False, last)
-    text = "The agent's process ended unexpectedly. Your next message starts it again, with the history."
+    text = (
+        "The agent's process ended unexpectedly. Your next message starts it again, with the "
+        "history."
+    )
     return TurnError(text, "agent_exited", True, last or f"exit {how}")
-
-
-async def _write_quietly(process: AgentProcess, message: bytes) -> None:
-    try:
-        await process.write(message)
-    except AgentError as error:
-        _log.info("agent_lab: an answer did not reach the agent: %s", error)
-
-
-def _request_id() -> str:
-    return f"al-{uuid.uuid4()}"
 
 
 def added(total: SessionUsage, turn: TurnUsage) -> SessionUsage:

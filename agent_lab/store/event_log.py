@@ -1,11 +1,12 @@
 """The event log: append in batches on one writer thread, read by seq, search. SQLite.
 
-`append` hands a batch to the writer thread, which commits everything that waits in one transaction and
-then calls back on the event loop, in order: what a client sees is always already stored. A batch also
-carries how far the agent's output was applied, so output is applied exactly once whatever dies when.
+`append` hands a batch to the writer thread, which commits everything that waits in one transaction
+and then calls back on the event loop, in order: what a client sees is always already stored. A
+batch also carries how far the agent's output was applied, so output is applied exactly once
+whatever dies when.
 
-Durability: WAL with synchronous=NORMAL. A crash of the process loses nothing that was called back; a
-crash of the machine may lose the last moments, never the database.
+Durability: WAL with synchronous=NORMAL. A crash of the process loses nothing that was called back;
+a crash of the machine may lose the last moments, never the database.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ class StoredSession(Struct, frozen=True):
 
 
 class EventLog:
-    """One SQLite file. Writes: one thread, batched. Reads: a few threads, each its own connection."""
+    """One SQLite file. Writes: one thread, batched. Reads: a few threads, each its own
+    connection."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -109,7 +111,8 @@ class EventLog:
     # ------------------------------------------------------------ life
 
     async def open(self) -> None:
-        """Raises sqlite3.Error or NewerDatabase when the file cannot be used; it is left as it is."""
+        """Raises sqlite3.Error or NewerDatabase when the file cannot be used; it is left as it
+        is."""
         self._loop = asyncio.get_running_loop()
         await self._loop.run_in_executor(self._readers, self._prepare)
         self._thread = threading.Thread(target=self._write, name="agent-lab-log", daemon=True)
@@ -210,7 +213,8 @@ class EventLog:
     async def events(
         self, number: int, after: int = 0, before: int | None = None, limit: int = 500
     ) -> list[Stored]:
-        """Events with after < seq < before, oldest first: the first `limit` of them, or with `before`
+        """Events with after < seq < before, oldest first: the first `limit` of them, or with
+        `before`
         and no `after` the last."""
         return await self.read(
             partial(_events, number=number, after=after, before=before, limit=limit)
@@ -232,7 +236,8 @@ class EventLog:
         return await self.read(partial(_prompt, number=number, client_id=client_id))
 
     async def open_chunks(self, number: int, after: int) -> list[tuple[str, str, str | None, str]]:
-        """Messages that were streamed after a seq and never finished: (message id, type, turn id, text)."""
+        """Messages that were streamed after a seq and never finished: (message id, type, turn id,
+        text)."""
         return await self.read(partial(_open_chunks, number=number, after=after))
 
 

@@ -107,7 +107,8 @@ def m001_initial(db: sqlite3.Connection) -> None:
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Bring the database to the newest schema. Raises NewerDatabase when it comes from a later version."""
+    """Bring the database to the newest schema. Raises NewerDatabase when it comes from a later
+    version."""
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(MIGRATIONS):
         raise NewerDatabase(version)

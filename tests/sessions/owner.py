@@ -1,7 +1,7 @@
 """A server process to kill: a Manager driven by JSON lines on stdin, its events as lines on stdout.
 
-Commands: {"do": "prompt", "id", "text"}, {"do": "answer"} (allows whatever is pending), {"do": "stop"}.
-Lines out: {"ready": session id}, then each event of the session as it is published.
+Commands: {"do": "prompt", "id", "text"}, {"do": "answer"} (allows whatever is pending), {"do":
+"stop"}. Lines out: {"ready": session id}, then each event of the session as it is published.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A session with a real agent process: turns, queue, permissions, cancel, crash. Invariants 1 to 5."""
+"""A session with a real agent process: turns, queue, permissions, cancel, crash. Invariants 1 to
+5."""
 
 from __future__ import annotations
 

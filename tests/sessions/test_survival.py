@@ -1,4 +1,5 @@
-"""Kill the server again and again: every turn is completed exactly once. Fault 2 in its strong form.
+"""Kill the server again and again: every turn is completed exactly once. Fault 2 in its strong
+form.
 
 The agent is the real claude against the scripted model; the server is a process of its own that is
 killed with SIGKILL at random moments of streaming turns, permission waits and tool runs.

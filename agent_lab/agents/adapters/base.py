@@ -1,7 +1,7 @@
 """What every adapter keeps: lines of one agent in, facts out; commands in, bytes out. Pure.
 
-An adapter is a state machine over one agent process's output. Its state is small and is stored in the
-same transaction as the events it produced, so another server can go on from the stored offset.
+An adapter is a state machine over one agent process's output. Its state is small and is stored in
+the same transaction as the events it produced, so another server can go on from the stored offset.
 """
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ Decoded: TypeAlias = Fact | Charge | ContextSeen | Reply | Send
 
 
 class LaunchOptions(Struct, frozen=True, kw_only=True):
-    """How to start the agent for a session. `resume` None: a new conversation under `session_id`."""
+    """How to start the agent for a session. `resume` None: a new conversation under
+    `session_id`."""
 
     command: tuple[str, ...]
     session_id: str

@@ -1,11 +1,13 @@
 """claude's structured mode: its JSON lines in, facts out; commands in, its JSON lines out. Pure.
 
-Sources: the program itself, Claude Code 2.1.327, by recordings (`tests/transcripts/claude`). Its set of
-messages grows with each release, so whatever is not known here becomes `Unknown`, kept and shown.
+Sources: the program itself, Claude Code 2.1.327, by recordings (`tests/transcripts/claude`). Its
+set of messages grows with each release, so whatever is not known here becomes `Unknown`, kept and
+shown.
 
 Rules of the state machine:
 - One prompt of ours is with the agent at a time; its uuid is the turn's id.
-- Lines belong to the turn that `command_lifecycle started`, or else `system/init`, opened. An `init`
+- Lines belong to the turn that `command_lifecycle started`, or else `system/init`, opened. An
+`init`
   that follows no prompt of ours opens a turn nobody asked for, named after that line's uuid.
 - Deltas come before the `assistant` line that finishes their block; that line replaces them.
 - A turn ends with `result`; failures of the API are `is_error` with subtype "success".
@@ -144,7 +146,8 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 
 
 class _Stream(Struct):
-    """The block being written, per sub-agent (key: the parent tool call, "" for the main thread)."""
+    """The block being written, per sub-agent (key: the parent tool call, "" for the main
+    thread)."""
 
     message: str
     block: str = ""
@@ -603,7 +606,8 @@ class ClaudeAdapter:
         return found
 
     def ended(self) -> Sequence[Decoded]:
-        """The process is gone: what was open is settled. The turn itself is the session's to end."""
+        """The process is gone: what was open is settled. The turn itself is the session's to
+        end."""
         found = self._settle("cancelled")
         self._state = _State(session_id=self._state.session_id)
         return found
@@ -970,7 +974,8 @@ def _content(block: ContentBlock) -> dict[str, Json]:
 
 
 def _fenced(item: ContextItem, turn_id: str) -> str:
-    """A context item as data the model can tell from instructions: the fence's name cannot be guessed
+    """A context item as data the model can tell from instructions: the fence's name cannot be
+    guessed
     by whoever wrote the data."""
     fence = f"context-{turn_id[:8]}"
     where = item.label or item.type

@@ -173,7 +173,8 @@ def call_content(name: str, input: Json) -> tuple[ToolContent, ...]:
 def result_content(
     name: str, command: str, content: Json, structured: Json, failed: bool
 ) -> tuple[ToolContent, ...] | None:
-    """What a call did. None: the content of the call stands (an edit whose diff was already shown)."""
+    """What a call did. None: the content of the call stands (an edit whose diff was already
+    shown)."""
     if isinstance(structured, dict):
         if name in ("Edit", "MultiEdit", "Write") and not failed:
             return _patches(structured)
@@ -300,8 +301,8 @@ def questions(input: Json) -> tuple[Question, ...]:
 def suggestion_option(option_id: str, suggestion: Json, cwd: str) -> PermissionOption | None:
     """One lasting grant that claude offers, with its reach in words; None for one we cannot put so.
 
-    `destination` localSettings is the folder's `.claude/settings.local.json`; session is the memory of
-    this agent process.
+    `destination` localSettings is the folder's `.claude/settings.local.json`; session is the
+    memory of this agent process.
     """
     if not isinstance(suggestion, dict) or suggestion.get("behavior", "allow") != "allow":
         return None

@@ -75,8 +75,7 @@ class FrontEndHook(BuildHookInterface):  # type: ignore[type-arg]
         if self._skipped() or self._already_built():
             return
         # Imported late: hatchling loads this file before the build requirements are there.
-        from hatch_jupyter_builder import npm_builder
-        from hatch_jupyter_builder.utils import ensure_targets
+        from hatch_jupyter_builder.utils import ensure_targets, npm_builder
 
         if not _node_on_path():
             folders = (str(_node_from_pypi()), os.environ.get("PATH", os.defpath))

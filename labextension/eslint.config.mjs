@@ -20,9 +20,14 @@ export default defineConfig(
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
       eqeqeq: ['error', 'always', { null: 'ignore' }],
+      // `noUncheckedIndexedAccess` asks for it wherever a loop knows its bounds.
+      '@typescript-eslint/no-non-null-assertion': 'off',
       'no-console': 'error',
+      'no-control-regex': 'error',
       'no-restricted-imports': ['error', { patterns: [JUPYTER] }]
     }
   },
-  { files: ['src/lab/**/*.ts'], rules: { 'no-restricted-imports': 'off' } }
+  { files: ['src/lab/**/*.ts'], rules: { 'no-restricted-imports': 'off' } },
+  // A test's promise belongs to the runner.
+  { files: ['tests/**/*.ts'], rules: { '@typescript-eslint/no-floating-promises': 'off' } }
 );

@@ -1,4 +1,5 @@
-"""Recordings of the real claude (`transcripts/claude`) turned into the events a session would log."""
+"""Recordings of the real claude (`transcripts/claude`) turned into the events a session would
+log."""
 
 from __future__ import annotations
 

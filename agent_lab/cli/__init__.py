@@ -1,4 +1,4 @@
-"""Run `jupyter agent-lab …`: read the arguments, call one command, turn its faults into sentences."""
+"""Run `jupyter agent-lab …`: read the arguments, call one command, put faults into sentences."""
 
 from __future__ import annotations
 
@@ -76,7 +76,9 @@ def parser() -> argparse.ArgumentParser:
         "(default: the running one that serves this folder)",
     )
     add("agents", parents=[running], help="the agents that a server knows")
-    sessions = add("sessions", parents=[running], help="the sessions of a server, active ones first")
+    sessions = add(
+        "sessions", parents=[running], help="the sessions of a server, active ones first"
+    )
     sessions.add_argument("search", nargs="?", default="", help="words in titles and transcripts")
 
     send = add("send", parents=[running], help="ask something")

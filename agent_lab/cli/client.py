@@ -114,9 +114,10 @@ class Server:
                 "no_agent_lab",
             )
         if status in (401, 403):
+            said = refusal.message or f"The Jupyter server at {self.url} does not let us in."
             return AgentLabError(
-                f"The Jupyter server at {self.url} does not let us in. Give its token: "
-                f"--server '{self.url}?token=…' (`jupyter server list` shows it).",
+                f"{said} From here, give its token: --server '{self.url}?token=…' "
+                "(`jupyter server list` shows it).",
                 "forbidden",
             )
         return self._strange(status)
@@ -129,7 +130,7 @@ class Server:
 
 
 def find_server(address: str | None) -> Server:
-    """The server at `address`, else the running one that serves the current folder, else the only one.
+    """The server at `address`, else the running one that serves this folder, else the only one.
 
     Raises NotFound or AgentLabError naming what to start or to choose from.
     """

@@ -10,7 +10,6 @@ from http.client import HTTPResponse
 from pathlib import Path
 from urllib.parse import quote
 
-import msgspec
 from msgspec import Struct
 
 from agent_lab.cli.client import Server
@@ -79,10 +78,8 @@ def sessions(server: Server, search: str) -> int:
     return 0
 
 
-def send(
-    server: Server, text: str, session_id: str | None, path: Path | None, follow: bool
-) -> int:
-    """Ask. Without `follow` the session's id is printed; with it the answer, and 1 means it failed."""
+def send(server: Server, text: str, session_id: str | None, path: Path | None, follow: bool) -> int:
+    """Ask. Prints the session's id; with `follow` the answer, and then 1 means that it failed."""
     if session_id is None:
         session_id = server.post("sessions", Session, {"path": _folder(server, path)}).id
     route = f"sessions/{quote(session_id, safe='')}/prompt"
@@ -121,7 +118,7 @@ def _folder(server: Server, path: Path | None) -> str:
 
 
 def _print_turn(response: HTTPResponse) -> int:
-    """Print a turn's answer as it comes: text on standard output, what happens beside it on error."""
+    """Print a turn's answer as it comes, and on standard error what happens beside it."""
     at_start = True
     streamed: set[str] = set()
     for event in _events(response):
@@ -133,10 +130,10 @@ def _print_turn(response: HTTPResponse) -> int:
                 if message not in streamed:
                     text = "".join(part.text for part in content if isinstance(part, TextBlock))
                 text += "\n"
-            case events.ToolCall(title=title):
+            case events.ToolCall(title=title, status="in_progress"):
                 note = f"* {title}"
             case events.PermissionRequest(title=title):
-                note = f"? {title} Answer in the Agent panel; this waits."
+                note = f"? Waiting for you in the Agent panel: {title}"
             case events.Notice(text=note):
                 pass
             case events.TurnEnded(stop_reason=stop, error=error):
@@ -159,7 +156,7 @@ def _print_turn(response: HTTPResponse) -> int:
 
 
 def _events(response: HTTPResponse) -> Iterator[events.Event]:
-    """The events of a stream. Of a field in several lines, and of comments, the server makes no use."""
+    """The events of a stream; the server puts each into one line."""
     for line in response:
         if line.startswith(b"data:"):
             yield events.decode_event(line[5:].strip())

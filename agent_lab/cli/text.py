@@ -15,7 +15,9 @@ def say(text: str = "", end: str = "\n") -> None:
 def inert(text: str) -> str:
     """Without control characters: what an agent says must not drive the terminal."""
     return "".join(
-        char if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs") else "\N{REPLACEMENT CHARACTER}"
+        char
+        if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs")
+        else "\N{REPLACEMENT CHARACTER}"
         for char in text
     )
 
@@ -23,5 +25,8 @@ def inert(text: str) -> str:
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; the last one is not padded."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
     return "\n".join(line.rstrip() for line in lines)

@@ -28,7 +28,7 @@ _S = TypeVar("_S")
 _KERNEL_FILE = re.compile(r"kernel-(.+)\.json\Z")
 
 
-class NoServer(AgentLabError):  # noqa: N818 - named like its kin
+class NoServer(AgentLabError):
     """Nothing of ours started this kernel, or it does not answer any more."""
 
     http_status = 503
@@ -72,7 +72,7 @@ class KernelClient:
         try:
             return self._call("GET", "session", Session)
         except NotFound as error:
-            if error.reason == "no_session":
+            if error.reason == "session_not_found":
                 return None
             raise
 

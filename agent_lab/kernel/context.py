@@ -30,7 +30,6 @@ Message = dict[str, Any]
 
 # CSI, OSC (ended by BEL or ST) and the other two-character escapes.
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
 
 
 class Tail:
@@ -163,13 +162,13 @@ class Recorder:
         count = result.execution_count
         reprs = self._shell.history_manager.output_hist_reprs if self._shell.history_manager else {}
         self.last = Done(
-            source=shortened(source, len(source)),
+            source=shortened(source),
             execution_count=count,
             cell_id=str(getattr(info, "cell_id", None) or ""),
             ename=type(error).__name__ if error is not None else "",
-            evalue=shortened(_said(error)) if error is not None else "",
-            traceback=shortened(self._traceback(error)) if error is not None else "",
-            result=shortened(plain(str(reprs.get(count, "")))) if count is not None else "",
+            evalue=_said(error) if error is not None else "",
+            traceback=self._traceback(error) if error is not None else "",
+            result=plain(shortened(str(reprs.get(count, "")))) if count is not None else "",
             printed=self._tail(self._request()),
         )
 
@@ -179,11 +178,11 @@ class Recorder:
         return str((parent.get("header") or parent).get("msg_id", ""))
 
     def _traceback(self, error: BaseException) -> str:
-        """As the notebook shows it. Where the shell printed a sentence only, it keeps an old one."""
+        """As the notebook shows it. After a mere sentence the shell still holds an older one."""
         shown = getattr(self._shell, "_last_traceback", None)
         if not isinstance(shown, Sequence) or not shown or shown is self._old_traceback:
             shown = traceback.format_exception_only(error)
-        return plain("\n".join(str(line) for line in shown)).strip("\n")
+        return plain(shortened("\n".join(str(line) for line in shown))).strip("\n")
 
 
 def is_question(source: str) -> bool:
@@ -197,12 +196,15 @@ def is_question(source: str) -> bool:
 def _said(error: BaseException) -> str:
     """`str(error)`, also of errors whose own `__str__` fails."""
     found = traceback.TracebackException(type(error), error, None, lookup_lines=False, compact=True)
-    return plain(str(found))
+    return plain(shortened(str(found)))
 
 
 def plain(text: str) -> str:
     """As a terminal would leave it: no colours, of an overwritten line its last state."""
-    return _OVERWRITTEN.sub("", _ANSI.sub("", text).replace("\r\n", "\n"))
+    text = _ANSI.sub("", text)
+    if "\r" not in text:
+        return text
+    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
 def shortened(text: str, size: int | None = None) -> str:

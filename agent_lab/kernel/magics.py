@@ -185,7 +185,7 @@ def status_text(session: Session | None) -> str:
     if session.queue:
         lines.append(f"Waiting in its queue: {len(session.queue)}.")
     for permission in session.pending_permissions:
-        lines.append(f"It asks: {permission.title} Answer in the Agent panel.")
+        lines.append(f"Waiting for you in the Agent panel: {permission.title}")
     return "\n".join(lines)
 
 
@@ -207,8 +207,10 @@ _display: Any = display  # untyped in IPython
 
 
 def _bundle(text: str) -> dict[str, str]:
-    html = f'<div style="white-space: pre-wrap">{escape(text)}</div>'
-    return {"text/plain": text, "text/html": html}
+    """A sentence is set like prose; lines stay in columns."""
+    if "\n" in text:
+        return {"text/plain": text}
+    return {"text/plain": text, "text/html": f"<div>{escape(text)}</div>"}
 
 
 def _show(text: str) -> None:

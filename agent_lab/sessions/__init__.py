@@ -1,1 +1,2 @@
-"""One conversation each: its state machine, its readers, its workspace; and the one Manager of them."""
+"""One conversation each: its state machine, its readers, its workspace; and the one Manager of
+them."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import sqlite3
+import tempfile
 import uuid
 from collections.abc import Coroutine
 from functools import partial
@@ -18,7 +20,14 @@ from msgspec import Struct
 from agent_lab.agents import registry
 from agent_lab.agents.registry import Agent
 from agent_lab.protocol.commands import NewSession
-from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid, NotFound, TooMany
+from agent_lab.protocol.errors import (
+    AgentLabError,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    TooMany,
+)
 from agent_lab.protocol.events import Notebook, Workspace, now
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.sessions import workspace
@@ -76,7 +85,10 @@ class Manager:
         self._stopped = True
         if self._idle is not None:
             self._idle.cancel()
-        await asyncio.gather(*(session.shut_down() for session in self._sessions.values()))
+        stopping = (session.shut_down() for session in self._sessions.values())
+        for error in await asyncio.gather(*stopping, return_exceptions=True):
+            if error is not None:  # the others are stopped all the same
+                _log.error("agent_lab: a session could not be stopped", exc_info=error)
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
@@ -145,7 +157,8 @@ class Manager:
     async def create(self, new: NewSession) -> tuple[Session, bool]:
         """Make a session, or find the one of the kernel or notebook. Returns (session, is it new).
 
-        Raises Conflict (workspace_untrusted, resume_not_found), Invalid, Forbidden, NotFound, TooMany.
+        Raises Conflict (workspace_untrusted, resume_not_found), Invalid, Forbidden, NotFound,
+        TooMany.
         """
         async with self._lock:
             self._check_new(new)
@@ -186,17 +199,23 @@ class Manager:
                 "resume_not_found",
             )
 
+    async def of_notebook(self, notebook: str, kernel_id: str | None) -> Session | None:
+        """The live session of this kernel or notebook, None when there is none. Raises
+        Forbidden."""
+        async with self._lock:
+            cwd = workspace.inside(self.settings.root_dir, notebook).parent
+            return await self._of_notebook(notebook, kernel_id, cwd)
+
     async def _of_notebook(self, notebook: str, kernel_id: str | None, cwd: Path) -> Session | None:
-        """The live session of this kernel; else that of this notebook, which then has this kernel."""
+        """The live session of this kernel; else that of this notebook, which then has this
+        kernel."""
         found = await self.log.read(partial(_find_session, kernel_id=kernel_id, cwd=str(cwd)))
         for session_id in found:
             session = await self.get(session_id)
             bound = session.info.notebook
             if bound is None or session.info.status == "ended":
                 continue
-            if kernel_id is not None and bound.kernel_id == kernel_id:
-                return session
-            if bound.path == notebook:
+            if (kernel_id is not None and bound.kernel_id == kernel_id) or bound.path == notebook:
                 await session.rebind(Notebook(notebook, kernel_id or bound.kernel_id))
                 return session
         return None
@@ -295,10 +314,47 @@ class Manager:
         await session.journal.stored()
         return await self.log.events(session.journal.number, after, before, limit)
 
+    async def seq_before_turn(self, session: Session, turn_id: str) -> int:
+        """The seq after which a turn lies, with the message that began it."""
+        number = session.journal.number
+        first = await self.log.read(partial(_first_seq, number=number, turn_id=turn_id))
+        return max(first - 2, 0)
+
+    async def was_withdrawn(self, session: Session, client_id: str) -> bool:
+        """Is this prompt no longer in the queue without having become a turn?"""
+        if any(item.id == client_id for item in session.info.queue):
+            return False
+        await session.journal.stored()
+        _, turn_id = await self.log.prompt(session.journal.number, client_id)
+        return turn_id is None
+
+    def running(self) -> int:
+        """How many sessions have a turn that runs."""
+        return sum(session.is_running for session in self._sessions.values())
+
+    # ------------------------------------------------------------ health
+
+    async def durable_turns(self) -> bool:
+        """Can a turn outlive the server here? The file system of the data folder must have
+        FIFOs."""
+        return await asyncio.to_thread(_has_fifos, self.settings.data_dir)
+
+    async def log_problem(self) -> str | None:
+        """What is wrong with the log, None when it can be read."""
+        try:
+            await self.log.read(_count_sessions)
+        except sqlite3.Error as error:
+            return f"The sessions cannot be read: {error}."
+        return None
+
     # ------------------------------------------------------------ trust
 
     async def is_trusted(self, cwd: Path) -> bool:
-        """May the agent read this folder's settings? Yes where there are none that run anything."""
+        """May the agent read this folder's settings? Yes where there are none that run anything.
+
+        Raises Forbidden when the folder lies outside the root by now (a symlink took its place).
+        """
+        await asyncio.to_thread(_check_inside, self.settings.root_dir, cwd)
         settings = await asyncio.to_thread(workspace.project_settings, cwd)
         if not settings.files:
             return True
@@ -344,6 +400,30 @@ def _run_folders(data_dir: Path) -> list[str]:
         return sorted(folder.name for folder in (data_dir / "run").iterdir() if folder.is_dir())
     except OSError:
         return []
+
+
+def _check_inside(root: Path, cwd: Path) -> None:
+    base, path = root.resolve(), cwd.resolve()
+    if path != cwd or (path != base and base not in path.parents):
+        raise Forbidden(
+            f"The session's folder {cwd} is not in the folder that this server serves any more."
+        )
+
+
+def _has_fifos(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix="check-") as place:
+            os.mkfifo(Path(place) / "fifo", 0o600)
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+def _first_seq(db: sqlite3.Connection, number: int, turn_id: str) -> int:
+    row = db.execute(
+        "SELECT first_seq FROM turns WHERE session=? AND turn_id=?", (number, turn_id)
+    ).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def _find_session(db: sqlite3.Connection, kernel_id: str | None, cwd: str) -> list[str]:

@@ -19,7 +19,8 @@ def pending(session: Session, request_id: str) -> PermissionRequest:
 
 
 def check(request: PermissionRequest, answer: AnswerPermission) -> PermissionOption:
-    """The option that the answer chooses. Raises Invalid when the answer does not fit the request."""
+    """The option that the answer chooses. Raises Invalid when the answer does not fit the
+    request."""
     for option in request.options:
         if option.option_id == answer.option_id:
             break

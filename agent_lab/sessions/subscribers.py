@@ -1,4 +1,5 @@
-"""Live readers of a session's events. A slow one is dropped, never waited for, and resumes by seq."""
+"""Live readers of a session's events. A slow one is dropped, never waited for, and resumes by
+seq."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ ReadPage = Callable[[int, int], Awaitable[list[Stored]]]
 
 
 class Subscriber:
-    """One reader: first what the log holds after `after`, then what is published, without gap or repeat.
+    """One reader: first what the log holds after `after`, then what is published, without gap or
+    repeat.
 
     Iterating gives lists of events. It ends when the reader was dropped (`dropped`), or when the
     session has no more to say (`finished`).

@@ -1,4 +1,5 @@
-"""Where a session works: its folder inside the root, its git branch, and what in it would run unasked."""
+"""Where a session works: its folder inside the root, its git branch, and what in it would run
+unasked."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from msgspec import Struct
 from agent_lab.protocol.errors import Forbidden, Invalid, NotFound
 
 PROJECT_SETTINGS = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
-"""Files of a folder from which claude runs hooks, starts servers and takes API addresses, unasked."""
+"""Files of a folder from which claude runs hooks, starts servers and takes API addresses,
+unasked."""
 
 
 class Settings(Struct, frozen=True):
@@ -22,7 +24,8 @@ class Settings(Struct, frozen=True):
 
 
 def inside(root: Path, relative: str) -> Path:
-    """A client's path as an absolute one, symlinks resolved. Raises Forbidden when it leaves the root."""
+    """A client's path as an absolute one, symlinks resolved. Raises Forbidden when it leaves the
+    root."""
     if "\0" in relative:
         raise Invalid("A path cannot contain NUL.")
     base = root.resolve()

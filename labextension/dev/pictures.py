@@ -1,4 +1,4 @@
-"""A picture of each scene, light and dark, at several widths: `python labextension/dev/pictures.py FOLDER [SCENE…]`."""
+"""Pictures of each scene, light and dark, wide and narrow: `python labextension/dev/pictures.py FOLDER [SCENE…]`."""
 
 from __future__ import annotations
 
@@ -48,4 +48,7 @@ def main(folder: Path, names: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:] or [name for name in SCENES if name != "history"])
+    main(
+        Path(sys.argv[1]),
+        sys.argv[2:] or [name for name in SCENES if name not in ("history", "hostile")],
+    )

@@ -1,4 +1,4 @@
-"""Serves the built panel alone, with scripted sessions in place of a server: `python labextension/dev/serve.py`.
+"""Serves the built panel with scripted sessions in place of a server: `python labextension/dev/serve.py`.
 
 Open `http://127.0.0.1:8899/?scene=NAME`. A prompt is answered with a streamed text; `?scene=stream`
 takes `{"chunks": n, "gap": seconds}` as the prompt, for measuring.
@@ -57,12 +57,15 @@ class Chat(tornado.websocket.WebSocketHandler):
             shown = [event for event in events if event["seq"] > int(after)]
         else:
             starts = [event["seq"] for event in events if event["type"] == "user_message"]
-            first = starts[-TAIL] if len(starts) >= TAIL else 1
+            first = starts[-TAIL] if len(starts) > TAIL else 1
             shown = [event for event in events if event["seq"] >= first]
         hello = {
-            "type": "hello", "protocol": 1, "session": session(name, self.scene),
-            "first_seq": 1, "last_seq": len(events),
-        }  # fmt: skip
+            "type": "hello",
+            "protocol": 1,
+            "session": session(name, self.scene),
+            "first_seq": 1,
+            "last_seq": len(events),
+        }
         self.write_message(json.dumps(hello))
         for event in shown:
             self.write_message(json.dumps(event))
@@ -123,7 +126,9 @@ class Chat(tornado.websocket.WebSocketHandler):
 
 def application() -> tornado.web.Application:
     api = r"/agent-lab/api/sessions/([^/]+)"
-    return tornado.web.Application([(api + "/chat", Chat), (api + "/events", Events), (r"/(.*)", Page)])
+    return tornado.web.Application(
+        [(api + "/chat", Chat), (api + "/events", Events), (r"/(.*)", Page)]
+    )
 
 
 async def main(port: int) -> None:

@@ -18,6 +18,8 @@ export interface SocketListener {
   onHello(hello: Hello): void;
   onEvent(event: Event): void;
   onState(state: SocketState): void;
+  /** Forget everything: the session is read anew from its tail. */
+  onRestart(): void;
 }
 
 /** A command that was refused, with the server's stable reason and its sentence. */
@@ -34,6 +36,8 @@ const PING_EVERY = 25_000;
 const PONG_WITHIN = 10_000;
 const FINAL = new Set([4401, 4403, 4404, 4410]);
 const TOO_SLOW = 4429;
+/** The server's log ends before what was seen here: what is shown is no longer what is true. */
+const BEYOND_THE_LOG = 4400;
 
 interface Sent {
   readonly command: Command;
@@ -176,7 +180,12 @@ export class SessionSocket {
       this.listener.onState({ name: 'closed', code });
       return;
     }
-    const wait = code === TOO_SLOW ? 0 : this.delay * (0.75 + Math.random() / 2);
+    const restart = code === BEYOND_THE_LOG && this.lastSeq > 0;
+    if (restart) {
+      this.lastSeq = 0;
+      this.listener.onRestart();
+    }
+    const wait = code === TOO_SLOW || restart ? 0 : this.delay * (0.75 + Math.random() / 2);
     this.delay = Math.min(this.delay * 2, LONGEST_DELAY);
     this.lostSince ||= Date.now();
     if (wait > 0) {

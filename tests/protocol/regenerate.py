@@ -1,4 +1,5 @@
-"""Write what the adapter makes of every recording and the Python fold of every fixture: `python -m tests.protocol.regenerate`.
+"""Write what the adapter makes of every recording and the Python fold of every fixture: `python -m
+tests.protocol.regenerate`.
 
 Adapter and both folds are compared with these files. Read the difference before it is committed.
 """

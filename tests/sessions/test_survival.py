@@ -148,6 +148,8 @@ def test_every_turn_is_completed_exactly_once_through_fifty_kills(tmp_path: Path
             assert carrying("AGENT_LAB_SESSION", owner.session_id) == []
         finally:
             owner.kill()
+            for process in carrying("AGENT_LAB_SESSION", owner.session_id):
+                process.kill()  # only after a failure: its agent would wait for a server for ever
 
 
 def strike(owner: Owner, kind: str, turn: str, chance: random.Random) -> None:

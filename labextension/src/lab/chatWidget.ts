@@ -51,7 +51,7 @@ export class ChatWidget extends Widget {
     return this._titled;
   }
 
-  /** Emitted when a person's focus enters. */
+  /** Emitted when a person's focus enters, and when the chat comes to the front. */
   get used(): ISignal<this, void> {
     return this._used;
   }
@@ -116,6 +116,11 @@ export class ChatWidget extends Widget {
 
   protected override onActivateRequest(_message: Message): void {
     this.focus();
+  }
+
+  protected override onAfterShow(message: Message): void {
+    super.onAfterShow(message);
+    this._used.emit();
   }
 
   private _unmount(): void {

@@ -21,7 +21,7 @@ export const launcher: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ) {
     const trans = (translator ?? nullTranslator).load('agent_lab');
-    cards?.add({ command: CommandIDs.open, args: { isLauncher: true }, category: trans.__('Other'), rank: 0 });
+    cards?.add({ command: CommandIDs.open, args: { isLauncher: true }, category: trans.__('Other'), rank: 1 });
     const category = trans.__('Agent');
     palette?.addItem({ command: CommandIDs.open, category, rank: 0 });
     palette?.addItem({ command: CommandIDs.openNotebook, category, rank: 1 });

@@ -43,6 +43,9 @@ class Sidebar extends Panel {
     });
   }
 
+  /** False while JupyterLab restores its layout, which activates the side bar but must leave the focus alone. */
+  settled = false;
+
   /** The chat of a notebook, made at the first call. */
   chatOf(notebook: NotebookPanel): ChatWidget {
     const known = this._byNotebook.get(notebook);
@@ -78,6 +81,10 @@ class Sidebar extends Panel {
     return chat;
   }
 
+  notebookOf(chat: ChatWidget): NotebookPanel | null {
+    return [...this._byNotebook].find(([, other]) => other === chat)?.[0] ?? null;
+  }
+
   protected override onAfterShow(message: Message): void {
     super.onAfterShow(message);
     this._follow();
@@ -85,7 +92,7 @@ class Sidebar extends Panel {
 
   protected override onActivateRequest(_message: Message): void {
     const notebook = this._notebooks.currentWidget;
-    if (notebook) {
+    if (notebook && this.settled) {
       this.chatOf(notebook).focus();
     }
   }
@@ -124,11 +131,15 @@ export const sidebar: JupyterFrontEndPlugin<INotebookChats> = {
     const widget = new Sidebar(chats, notebooks, () => void app.commands.execute(CommandIDs.open, {}), trans);
     app.shell.add(widget, 'right', { rank: 1100, type: 'Agent' });
     restorer?.add(widget, widget.id);
+    void app.restored.then(() => {
+      widget.settled = true;
+    });
     return {
       reveal(notebook) {
         app.shell.activateById(widget.id);
         return widget.chatOf(notebook);
-      }
+      },
+      notebookOf: chat => widget.notebookOf(chat)
     };
   }
 };

@@ -208,7 +208,10 @@ export const split: JupyterFrontEndPlugin<ISplits> = {
         return found ? reveal(found) : null;
       },
       reveal(chat) {
-        tracker.find(widget => widget.content.chat === chat)?.content.expand('chat');
+        const found = tracker.find(widget => widget.content.chat === chat);
+        if (found) {
+          reveal(found);
+        }
       },
       async open(cwd) {
         return reveal(await show({ cwd }));

@@ -12,7 +12,7 @@ import type { ContextItem } from '../protocol';
 import type { ChatWidget } from './chatWidget';
 import { CommandIDs } from './commands';
 import { countLines, plainText } from './text';
-import { IChats, ISplits } from './tokens';
+import { IChats, INotebookChats, ISplits } from './tokens';
 
 const TERMINAL_CLASS = 'jp-Terminal';
 
@@ -27,11 +27,12 @@ export const terminal: JupyterFrontEndPlugin<void> = {
   description: 'Sends a terminal’s selection to an agent.',
   autoStart: true,
   requires: [IChats, ISplits],
-  optional: [ITerminalTracker, ITranslator],
+  optional: [INotebookChats, ITerminalTracker, ITranslator],
   activate(
     app: JupyterFrontEnd,
     chats: IChats,
     splits: ISplits,
+    sidebar: INotebookChats | null,
     tracker: ITerminalTracker | null,
     translator: ITranslator | null
   ) {
@@ -125,19 +126,16 @@ export const terminal: JupyterFrontEndPlugin<void> = {
       true
     );
 
-    /** A chat is never a tab by itself: activate whatever part of the shell holds it. */
+    /** A chat is never a tab by itself: bring forward what holds it. */
     const reveal = (chat: ChatWidget) => {
-      for (let widget = chat.parent; widget; widget = widget.parent) {
-        const { id } = widget;
-        const held = ['main', 'right', 'left'].some(area =>
-          Array.from(app.shell.widgets(area)).some(other => other.id === id)
-        );
-        if (held) {
-          app.shell.activateById(id);
-          break;
-        }
+      const notebook = sidebar?.notebookOf(chat);
+      if (notebook) {
+        // The side bar shows the chat of the notebook in front.
+        app.shell.activateById(notebook.id);
+        sidebar?.reveal(notebook);
+      } else {
+        splits.reveal(chat);
       }
-      splits.reveal(chat);
       chat.focus();
     };
   }

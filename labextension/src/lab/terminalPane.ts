@@ -145,13 +145,10 @@ export class TerminalPane extends Panel {
       if (status === 'connected') {
         connected = true;
         this._overlay.hidden = true;
+      } else if (session.isDisposed) {
+        this._sayEnded();
       } else if (connected || status === 'disconnected') {
         this._sayLost();
-      }
-    });
-    session.disposed.connect(() => {
-      if (terminal === this._terminal && !terminal.isDisposed) {
-        this._sayEnded();
       }
     });
   }

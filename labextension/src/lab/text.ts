@@ -2,7 +2,9 @@
 
 // The escape sequences of ECMA-48 in their 7-bit and 8-bit forms: CSI, OSC and the other strings, then the short ones.
 const SEQUENCES =
+  // eslint-disable-next-line no-control-regex -- control characters are what this looks for
   /(?:\u001b\[|\u009b)[0-?]*[ -/]*[@-~]|(?:\u001b[\]PX^_]|[\u0090\u0098\u009d-\u009f])[^\u0007\u001b\u009c]*(?:\u0007|\u001b\\|\u009c)?|\u001b[ -/]*[0-~]/g;
+// eslint-disable-next-line no-control-regex -- as above; tab and new line stay
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
 /** Text without escape sequences and control characters; lines end in a single new line. */

@@ -21,6 +21,8 @@ export const IChats = new Token<IChats>('@agent-lab/labextension:IChats', 'The o
 export interface INotebookChats {
   /** Shows the side bar on that notebook's session. */
   reveal(panel: NotebookPanel): ChatWidget;
+  /** The notebook that a chat of the side bar belongs to. */
+  notebookOf(chat: ChatWidget): NotebookPanel | null;
 }
 
 export const INotebookChats = new Token<INotebookChats>(
@@ -34,7 +36,7 @@ export interface ISplits {
   find(node: Node): { readonly pane: TerminalPane; readonly chat: ChatWidget } | null;
   /** A chat that already shows that notebook's kernel, brought to the front. */
   revealKernel(kernelId: string): ChatWidget | null;
-  /** Brings a collapsed chat back; nothing where the chat is in no split. */
+  /** Brings a split's chat to the front, also a collapsed one; nothing where the chat is in no split. */
   reveal(chat: ChatWidget): void;
   /** A new session in a folder, relative to the server's root. */
   open(cwd: string): Promise<ChatWidget>;

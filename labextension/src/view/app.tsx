@@ -1,6 +1,8 @@
 /** The panel from top to bottom. */
 
 import type { JSX } from 'preact';
+import { useRef } from 'preact/hooks';
+import type { Session } from '../protocol.js';
 import type { Chat } from './chat.js';
 import { Composer } from './composer.js';
 import { ChatProvider } from './context.js';
@@ -11,6 +13,7 @@ import { Icon } from './icons.js';
 import { PlanStrip } from './plan.js';
 import { Queue } from './queue.js';
 import { TroubleCard } from './notice.js';
+import { statusWords } from './status.js';
 
 interface AppProps {
   readonly chat: Chat;
@@ -20,6 +23,7 @@ interface AppProps {
 
 export function App({ chat }: AppProps): JSX.Element {
   const { session, transcript } = chat;
+  const look = useKept(session);
   const onKey = (event: KeyboardEvent): void => {
     if (event.key === 'Escape' && !event.defaultPrevented && chat.busy && !chat.stopping) {
       event.preventDefault();
@@ -37,7 +41,7 @@ export function App({ chat }: AppProps): JSX.Element {
             <span>{t('Demo model: scripted answers')}</span>
           </div>
         )}
-        <Header chat={chat} />
+        <Header chat={chat} session={look} words={statusWords(chat, false).text} />
         <Conversation chat={chat} />
         <footer class="al-foot">
           {chat.trouble && <TroubleCard trouble={chat.trouble} />}
@@ -49,7 +53,8 @@ export function App({ chat }: AppProps): JSX.Element {
               <span>{t('Nothing is asked: every tool runs without your permission.')}</span>
             </div>
           )}
-          <Composer chat={chat} />
+          <Composer chat={chat} session={look} busy={chat.busy} stopping={chat.stopping}
+            lost={chat.lostAt > 0} written={chat.composer.version} />
         </footer>
         <div class="al-unseen" role="status" aria-live="polite" aria-label={t('Announcements')}>
           {chat.announcement}
@@ -57,4 +62,19 @@ export function App({ chat }: AppProps): JSX.Element {
       </section>
     </ChatProvider>
   );
+}
+
+/** The same session object while all it differs in is how far its log has come. */
+function useKept(session: Session | undefined): Session | undefined {
+  const kept = useRef(session);
+  const before = kept.current;
+  const same =
+    before !== undefined && session !== undefined &&
+    (Object.keys(session) as (keyof Session)[]).every(
+      name => name === 'last_seq' || name === 'updated_at' || session[name] === before[name]
+    );
+  if (!same) {
+    kept.current = session;
+  }
+  return kept.current;
 }

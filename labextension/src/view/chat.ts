@@ -86,6 +86,11 @@ export class Chat {
           this.arrived.push(event);
           this.touch();
         },
+        onRestart: () => {
+          this.fold = undefined;
+          this.arrived.length = 0;
+          this.touch();
+        },
         onState: state => {
           this.connection = state;
           this.lostAt = state.name === 'lost' ? state.since : state.name === 'connecting' ? this.lostAt : 0;

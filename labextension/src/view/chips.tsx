@@ -29,7 +29,8 @@ export function ContextText({ item }: { item: ContextItem }): JSX.Element {
   const place = [item.notebook, item.path, item.terminal].filter(Boolean).join(', ');
   const parts = [
     item.source,
-    item.ename || item.evalue ? `${item.ename ?? ''}: ${item.evalue ?? ''}` : undefined,
+    // A traceback ends with these words.
+    !item.traceback && (item.ename || item.evalue) ? `${item.ename ?? ''}: ${item.evalue ?? ''}` : undefined,
     item.traceback && plain(item.traceback),
     item.text && plain(item.text)
   ].filter((part): part is string => Boolean(part));

@@ -2,19 +2,30 @@
 
 import type { JSX, TargetedKeyboardEvent } from 'preact';
 import { useEffect, useId, useRef, useState } from 'preact/hooks';
-import type { SlashCommand } from '../protocol.js';
+import type { Session, SlashCommand } from '../protocol.js';
 import type { Chat } from './chat.js';
 import { Chips } from './chips.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 import { imageBlock } from './images.js';
+import { memo } from './memo.js';
 import { Picks } from './picks.js';
 
 const GROWS_ITSELF = typeof CSS !== 'undefined' && CSS.supports('field-sizing', 'content');
 const MOST_COMMANDS = 8;
 
-export function Composer({ chat }: { chat: Chat }): JSX.Element {
-  const { composer, session } = chat;
+interface ComposerProps {
+  readonly chat: Chat;
+  readonly session: Session | undefined;
+  readonly busy: boolean;
+  readonly stopping: boolean;
+  readonly lost: boolean;
+  /** Grows with what is written: the composer is drawn again for that, not for what the agent says. */
+  readonly written: number;
+}
+
+export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerProps): JSX.Element => {
+  const { composer } = chat;
   const field = useRef<HTMLTextAreaElement>(null);
   const [chosen, choose] = useState(0);
   const [closed, close] = useState('');
@@ -37,13 +48,16 @@ export function Composer({ chat }: { chat: Chat }): JSX.Element {
     }
   }, [composer.text]);
 
-  const found = composer.text === closed ? [] : matching(composer.text, session?.commands ?? []);
+  const offered = (): SlashCommand[] =>
+    composer.text === closed ? [] : matching(composer.text, session?.commands ?? []);
+  const found = offered();
   const selected = Math.min(chosen, found.length - 1);
   const empty = composer.empty;
 
   const send = (): void => {
     const content = composer.content();
-    if (readOnly || empty) {
+    // Asked of the state, not of what was drawn: a key may come before the frame that shows the last one.
+    if (readOnly || composer.empty) {
       return;
     }
     chat.prompt(content, composer.context);
@@ -74,6 +88,8 @@ export function Composer({ chat }: { chat: Chat }): JSX.Element {
       return;
     }
     const area = event.currentTarget;
+    const found = offered();
+    const selected = Math.min(chosen, found.length - 1);
     if (found.length) {
       if (event.key === 'ArrowDown' || event.key === 'ArrowUp') {
         event.preventDefault();
@@ -152,7 +168,7 @@ export function Composer({ chat }: { chat: Chat }): JSX.Element {
         aria-label={t('Message the agent')} aria-autocomplete="list" aria-expanded={found.length > 0}
         {...(found.length ? { 'aria-controls': listId, 'aria-activedescendant': `${listId}-${selected}` } : {})}
         placeholder={readOnly ? t('This session has ended')
-          : chat.connection.name === 'lost' ? t('Kept as a draft until the server is back')
+          : lost ? t('Kept as a draft until the server is back')
           : session?.commands.length ? t('Message the agent, / for commands')
           : t('Message the agent')}
         disabled={readOnly}
@@ -174,9 +190,9 @@ export function Composer({ chat }: { chat: Chat }): JSX.Element {
       <div class="al-bar">
         {session && <Picks session={session} set={change => chat.set(change)} />}
         <span class="al-grow" />
-        {chat.busy && !empty && <span class="al-hint">{t('Enter queues')}</span>}
-        {chat.busy && (
-          <button type="button" class="al-button al-stop" aria-label={t('Stop')} disabled={chat.stopping} onClick={() => chat.stop()}>
+        {busy && !empty && <span class="al-hint">{t('Enter queues')}</span>}
+        {busy && (
+          <button type="button" class="al-button al-stop" aria-label={t('Stop')} disabled={stopping} onClick={() => chat.stop()}>
             <Icon name="stop" />{t('Stop')}
           </button>
         )}
@@ -187,7 +203,7 @@ export function Composer({ chat }: { chat: Chat }): JSX.Element {
       </div>
     </div>
   );
-}
+});
 
 /** The agent's commands that begin as typed, then those that hold it. */
 function matching(text: string, commands: readonly SlashCommand[]): SlashCommand[] {

@@ -14,6 +14,8 @@ const LARGEST_DRAFT = 200_000;
 
 export class ComposerState {
   text = '';
+  /** Grows with each change. */
+  version = 0;
   context: readonly ContextItem[] = [];
   images: readonly ImageBlock[] = [];
   /** The element to focus, while it is on the page. */
@@ -59,12 +61,12 @@ export class ComposerState {
 
   addImage(image: ImageBlock): void {
     this.images = [...this.images, image];
-    this.changed();
+    this.tell();
   }
 
   dropImage(image: ImageBlock): void {
     this.images = this.images.filter(each => each !== image);
-    this.changed();
+    this.tell();
   }
 
   clear(): void {
@@ -94,6 +96,11 @@ export class ComposerState {
   private keep(): void {
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.save(), SAVE_AFTER);
+    this.tell();
+  }
+
+  private tell(): void {
+    this.version += 1;
     this.changed();
   }
 

@@ -26,6 +26,8 @@ const NEAR = 32;
 export function Conversation({ chat }: { chat: Chat }): JSX.Element {
   const log = useRef<HTMLDivElement>(null);
   const following = useRef(true);
+  /** The next scroll event is of our own making and says nothing about the reader. */
+  const own = useRef(false);
   const [away, setAway] = useState(false);
   const sections = useRef<Sections | null>(null);
   const anchor = useRef<{ element: Element; top: number } | null>(null);
@@ -50,16 +52,15 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       element.scrollTop += anchor.current.element.getBoundingClientRect().top - anchor.current.top;
     }
     anchor.current = null;
-    if (following.current) {
-      element.scrollTop = element.scrollHeight;
-    }
   });
 
-  // What grows without an event (a card opened, a picture loaded, the panel resized) is followed too.
+  // Following is left to the observer: it is called when the frame's layout is done, so asking for
+  // the height costs nothing. Asked during the drawing, each token would lay the page out once more.
   const inner = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const watch = new ResizeObserver(() => {
       if (log.current && following.current) {
+        own.current = true;
         log.current.scrollTop = log.current.scrollHeight;
       }
     });
@@ -72,7 +73,9 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
 
   const onScroll = (): void => {
     const element = log.current;
-    if (element) {
+    if (own.current) {
+      own.current = false;
+    } else if (element) {
       const near = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR;
       following.current = near;
       if (near && away) {
@@ -80,9 +83,16 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       }
     }
   };
+  // What a person opens stays under the pointer: it is not scrolled away to follow the end.
+  const onOpen = (event: MouseEvent): void => {
+    if (event.target instanceof Element && event.target.closest('[aria-expanded]')) {
+      following.current = false;
+      requestAnimationFrame(onScroll);
+    }
+  };
   const last = transcript?.items.at(-1);
   const newest = useRef(last);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (last !== newest.current) {
       newest.current = last;
       if (!following.current && !away) {
@@ -107,6 +117,7 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
     <div class="al-middle">
       <div class="al-log" role="log" aria-live="off" aria-label={t('Conversation')} tabIndex={0} ref={log}
         onScroll={onScroll}
+        onClick={onOpen}
         onWheel={event => {
           if (event.deltaY < 0) {
             following.current = false;

@@ -12,8 +12,14 @@ import { statusWords } from './status.js';
 import { Visible } from './text.js';
 import { useTicking } from './ticking.js';
 
-export function Header({ chat }: { chat: Chat }): JSX.Element {
-  const { session } = chat;
+interface HeaderProps {
+  readonly chat: Chat;
+  readonly session: Session | undefined;
+  /** The state in words: the header is drawn again when it or the session is another. */
+  readonly words: string;
+}
+
+export const Header = memo(({ chat, session }: HeaderProps): JSX.Element => {
   const [renaming, rename] = useState(false);
   return (
     <header class="al-head">
@@ -37,7 +43,7 @@ export function Header({ chat }: { chat: Chat }): JSX.Element {
       {session ? <Menu chat={chat} session={session} rename={() => rename(true)} /> : <span />}
     </header>
   );
-}
+});
 
 function Rename({ title, done }: { title: string; done: (title: string) => void }): JSX.Element {
   const field = useRef<HTMLInputElement>(null);

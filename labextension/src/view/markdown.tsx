@@ -14,7 +14,7 @@ import { imageSource, linkTarget } from './links.js';
 import { memo } from './memo.js';
 import { sanitise } from './sanitise.js';
 
-/** Blocks drawn as one memoised group, so that a long answer costs a frame no more than a short one. */
+/** Blocks drawn as one group, so that a long answer costs a frame no more than a short one. */
 const GROUP = 24;
 /** A tail this slow to draw (ms) is drawn less often, to leave most of each frame to the page. */
 const SLOW = 3;
@@ -26,6 +26,7 @@ interface MarkdownProps {
 
 export const Markdown = memo(({ text, done }: MarkdownProps): JSX.Element => {
   const blocks = useRef<Blocks | null>(null);
+  const kept = useRef<readonly KeptGroup[]>([]);
   const pace = useRef({ cost: 0, drawn: 0 });
   const [, again] = useState(0);
   blocks.current ??= new Blocks();
@@ -41,40 +42,41 @@ export const Markdown = memo(({ text, done }: MarkdownProps): JSX.Element => {
       pace.current = { cost: now - start, drawn: now };
     }
   });
-  useEffect(() => {
-    if (skip) {
-      const timer = setTimeout(() => again(n => n + 1), wait);
-      return () => clearTimeout(timer);
-    }
-    return undefined;
+  // Nothing may follow that would draw what was skipped.
+  useLayoutEffect(() => {
+    const timer = skip ? setTimeout(() => again(n => n + 1), wait) : undefined;
+    return timer === undefined ? undefined : () => clearTimeout(timer);
   });
   const { list } = blocks.current;
-  const groups: JSX.Element[] = [];
+  const before = kept.current;
+  const groups: KeptGroup[] = [];
   for (let from = 0; from < list.length; from += GROUP) {
-    groups.push(<Group key={from} blocks={list.slice(from, from + GROUP)} />);
+    const known = before[groups.length];
+    const first = list[from];
+    const last = list[from + GROUP - 1];
+    // Blocks become final in order: a full group whose last is final never changes again.
+    if (known && last?.final && known.first === first && known.last === last) {
+      groups.push(known);
+    } else {
+      const drawn = (
+        <div class="al-blocks" key={from}>
+          {list.slice(from, from + GROUP).map(block => <OneBlock key={block.key} block={block} />)}
+        </div>
+      );
+      groups.push({ first, last, drawn });
+    }
   }
-  return <div class={`al-say ${done ? '' : 'al-live'}`} dir="auto">{groups}</div>;
+  kept.current = groups;
+  return (
+    <div class={`al-say ${done ? '' : 'al-live'}`} dir="auto">{groups.map(group => group.drawn)}</div>
+  );
 });
 
-/** Skips itself when every block is the one it drew before. */
-class Skipping {
-  last: readonly Block[] = [];
-  drawn: JSX.Element | undefined;
-}
-function Group({ blocks }: { blocks: readonly Block[] }): JSX.Element {
-  const kept = useRef<Skipping | null>(null);
-  kept.current ??= new Skipping();
-  const { last, drawn } = kept.current;
-  if (drawn && last.length === blocks.length && blocks.every((block, i) => block === last[i])) {
-    return drawn;
-  }
-  kept.current.last = blocks;
-  kept.current.drawn = (
-    <div class="al-blocks">
-      {blocks.map(block => <OneBlock key={block.key} block={block} />)}
-    </div>
-  );
-  return kept.current.drawn;
+/** A group as it was drawn: given back unchanged, it is not even compared. */
+interface KeptGroup {
+  readonly first: Block | undefined;
+  readonly last: Block | undefined;
+  readonly drawn: JSX.Element;
 }
 
 const OneBlock = memo(({ block }: { block: Block }): JSX.Element | null =>

@@ -50,46 +50,74 @@ function Card({ tone, icon, title, children, detail, buttons }: CardProps): JSX.
 
 const LOGIN = 'claude /login';
 
+interface Known {
+  readonly icon: IconName;
+  readonly title: string;
+  readonly login?: boolean;
+}
+
 /** Reasons that have their own title, and what mends them. */
-function known(reason: string, agent: string): { icon: IconName; title: string; login?: boolean } {
-  if (/not_signed_in|authentication|unauthori[sz]ed|invalid_api_key|401/.test(reason)) {
-    return { icon: 'key', title: t('{agent} is not signed in', { agent }), login: true };
+function known(reason: string, agent: string): Known | undefined {
+  switch (reason) {
+    case 'agent_not_signed_in':
+      return { icon: 'key', title: t('{agent} is not signed in', { agent }), login: true };
+    case 'agent_not_installed':
+      return { icon: 'warning', title: t('{agent} is not installed', { agent }) };
+    case 'agent_start_failed':
+      return { icon: 'bigCross', title: t('{agent} could not be started', { agent }) };
+    case 'agent_exited':
+      return { icon: 'bigCross', title: t('{agent} stopped in the middle of the turn', { agent }) };
+    case 'agent_not_reading':
+    case 'agent_silent':
+      return { icon: 'clock', title: t('{agent} does not answer', { agent }) };
+    case 'interrupted':
+      return { icon: 'plug', title: t('The turn was cut off') };
+    case 'overloaded':
+      return { icon: 'warning', title: t('The model is overloaded') };
+    case 'rate_limited':
+      return { icon: 'clock', title: t('The limit of requests is reached') };
+    case 'budget_exhausted':
+      return { icon: 'warning', title: t('The budget is spent') };
+    case 'model_not_found':
+      return { icon: 'question', title: t('This model is not there') };
+    case 'prompt_too_long':
+    case 'context_full':
+      return { icon: 'warning', title: t('The context is full') };
+    case 'too_large':
+      return { icon: 'warning', title: t('This is too large to send') };
+    case 'invalid_image':
+    case 'image_error':
+      return { icon: 'image', title: t('An image could not be read') };
+    case 'network':
+    case 'unreachable':
+      return { icon: 'plug', title: t('The model could not be reached') };
+    case 'resume_not_found':
+      return { icon: 'question', title: t('The history of this session was not found') };
+    case 'in_use':
+      return { icon: 'lock', title: t('This session is in use elsewhere') };
+    case 'storage':
+      return { icon: 'warning', title: t('Nothing can be stored') };
+    case 'already_resolved':
+      return { icon: 'info', title: t('This was answered already') };
+    case 'connection_lost':
+      return { icon: 'plug', title: t('The connection is lost') };
+    default:
+      return undefined;
   }
-  if (/not_installed/.test(reason)) {
-    return { icon: 'warning', title: t('{agent} is not installed', { agent }) };
-  }
-  if (/overloaded|529/.test(reason)) {
-    return { icon: 'warning', title: t('The model is overloaded') };
-  }
-  if (/rate_limit|429/.test(reason)) {
-    return { icon: 'clock', title: t('Too many requests') };
-  }
-  if (/budget/.test(reason)) {
-    return { icon: 'warning', title: t('The budget is spent') };
-  }
-  if (/exited|crash|died/.test(reason)) {
-    return { icon: 'bigCross', title: t('{agent} stopped in the middle of the turn', { agent }) };
-  }
-  if (/connect|network|unreachable/.test(reason)) {
-    return { icon: 'plug', title: t('The model could not be reached') };
-  }
-  return { icon: 'warning', title: t('The turn failed') };
 }
 
 function SignIn(): JSX.Element {
+  return <div class="al-codebox"><pre tabIndex={0}>{LOGIN}</pre></div>;
+}
+
+/** Where the host has a terminal, the button that opens the agent's own sign-in there. */
+function SignInButton(): JSX.Element | null {
   const { host } = useChat();
-  return (
-    <>
-      <div class="al-codebox"><pre tabIndex={0}>{LOGIN}</pre></div>
-      {host.openTerminal && (
-        <div class="al-buttons">
-          <button type="button" class="al-button al-primary" onClick={() => host.openTerminal?.(LOGIN)}>
-            {t('Sign in in the terminal')}
-          </button>
-        </div>
-      )}
-    </>
-  );
+  return host.openTerminal ? (
+    <button type="button" class="al-button al-primary" onClick={() => host.openTerminal?.(LOGIN)}>
+      {t('Sign in in the terminal')}
+    </button>
+  ) : null;
 }
 
 /** The end of a turn: what it cost, or why it failed and what to do. */
@@ -101,20 +129,23 @@ export const TurnEnd = memo(({ item, last }: { item: TurnItem; last: boolean }):
     <div class="al-turn-end">
       {item.stop_reason === 'cancelled' && <span class="al-stopped"><Icon name="stop" />{t('Stopped')}</span>}
       <span>{usage.cost_usd === null ? t('cost –') : cost(usage.cost_usd, usage.cost_source)}</span>
-      <span>{t('{n} tokens', { n: count(tokens) })}</span>
+      {tokens > 0 && <span>{t('{n} tokens', { n: count(tokens) })}</span>}
       {item.duration_ms !== null && <span>{duration(item.duration_ms)}</span>}
     </div>
   );
   if (error) {
     const agent = chat.session?.agent ?? '';
-    const { icon, title, login } = known(error.reason, agent);
+    const { icon, title, login }: Known = known(error.reason, agent) ?? { icon: 'warning', title: t('The turn failed') };
     return (
       <>
         <Card tone="error" icon={icon} title={title} detail={error.detail}
-          buttons={last && error.retryable && (
-            <button type="button" class={`al-button ${login ? '' : 'al-primary'}`} disabled={chat.busy} onClick={() => again(chat, item)}>
-              {t('Try again')}
-            </button>
+          buttons={last && (login === true || error.retryable) && (
+            <>
+              {login && <SignInButton />}
+              <button type="button" class={`al-button ${login ? '' : 'al-primary'}`} disabled={chat.busy} onClick={() => again(chat, item)}>
+                {t('Try again')}
+              </button>
+            </>
           )}>
           <p><Words text={error.message} /></p>
           {login && last && <SignIn />}
@@ -153,12 +184,9 @@ export const NoticeRow = memo(({ item }: { item: NoticeItem }): JSX.Element => {
   if (item.level === 'info') {
     return <div class="al-note-line"><Icon name="info" /><span><Words text={item.text} /></span></div>;
   }
-  return (
-    <Card tone={item.level} icon={item.level === 'error' ? 'failed' : 'warning'}
-      title={item.level === 'error' ? t('Something went wrong') : t('Please note')}>
-      <p><Words text={item.text} /></p>
-    </Card>
-  );
+  const icon = item.level === 'error' ? 'failed' : 'warning';
+  const [, head = item.text, rest = ''] = /^([^\n]{1,100}?[.!?:])\s+([^]+)$/.exec(item.text) ?? [];
+  return <Card tone={item.level} icon={icon} title={head}>{rest && <p><Words text={rest} /></p>}</Card>;
 });
 
 export const ExitCard = memo(({ item, last }: { item: ExitItem; last: boolean }): JSX.Element | null => {
@@ -204,11 +232,11 @@ export const UnknownLine = memo(({ item }: { item: UnknownItem }): JSX.Element =
 export function TroubleCard({ trouble }: { trouble: Trouble }): JSX.Element {
   const chat = useChat();
   const agent = chat.session?.agent ?? '';
-  const { icon, title, login } = known(trouble.reason, agent);
+  const { icon, title, login }: Known = known(trouble.reason, agent) ?? { icon: 'warning', title: t('That did not work') };
   return (
     <div class="al-trouble">
-      <Card tone="error" icon={icon} title={title === t('The turn failed') ? t('That did not work') : title}
-        buttons={<button type="button" class="al-button" onClick={() => chat.dismiss()}>{t('Close')}</button>}>
+      <Card tone="error" icon={icon} title={title}
+        buttons={<>{login && <SignInButton />}<button type="button" class="al-button" onClick={() => chat.dismiss()}>{t('Close')}</button></>}>
         <p><Words text={trouble.message} /></p>
         {login && <SignIn />}
       </Card>
@@ -260,10 +288,12 @@ export function ConnectionCard({ chat }: { chat: Chat }): JSX.Element | null {
   const last = chat.transcript?.items.at(-1);
   const told = last?.type === 'agent_exited' || (last?.type === 'turn' && last.error !== null);
   if (session?.status === 'failed' && !told) {
-    const { icon, title, login } = known(session.status_reason ?? '', session.agent);
+    const { agent } = session;
+    const { icon, title, login }: Known = known(session.status_reason ?? '', agent)
+      ?? { icon: 'bigCross', title: t('{agent} has failed', { agent }) };
     return (
-      <Card tone="error" icon={icon} title={title === t('The turn failed') ? t('{agent} could not be started', { agent: session.agent }) : title}
-        buttons={<button type="button" class="al-button" onClick={() => void chat.post('resume')}>{t('Try again')}</button>}>
+      <Card tone="error" icon={icon} title={title}
+        buttons={<>{login && <SignInButton />}<button type="button" class="al-button" onClick={() => void chat.post('resume')}>{t('Try again')}</button></>}>
         {session.status_reason && <p><Words text={session.status_reason} /></p>}
         {login && <SignIn />}
       </Card>

@@ -51,7 +51,7 @@ function Decided({ item }: { item: PermissionItem }): JSX.Element {
   return (
     <>
       <Line label={title} icon={icon} name={request.kind === 'question' ? t('Question') : title}
-        target={request.kind === 'question' ? `${title} ${words}` : words} prose open={open} toggle={() => set(!open)} card>
+        target={request.kind === 'question' ? `${title}: ${words}` : words} prose open={open} toggle={() => set(!open)} card>
         <div class="al-card-body">
           {answers
             ? <dl class="al-answers">{Object.entries(answers).map(([q, a]) => <><dt><Visible text={q} /></dt><dd><Visible text={a} /></dd></>)}</dl>
@@ -165,8 +165,8 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
   };
   const reason = request.description || field(request.input, 'description');
   return (
-    <AskFrame item={item} icon="shield" title={request.title} onKey={onKey}
-      {...(tool && !request.title.startsWith(toolName(tool)) ? { sub: toolName(tool) } : {})}>
+    <AskFrame item={item} icon="shield" title={heading(request, tool)} onKey={onKey}
+      {...(tool ? { sub: toolName(tool) } : {})}>
       <div class="al-ask-body">
         {reason && <p dir="auto"><Words text={reason} /></p>}
         {edited !== undefined
@@ -218,6 +218,27 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
       </div>
     </AskFrame>
   );
+}
+
+/** What is asked, as a question; the agent's own words where the kind of tool says too little. */
+function heading(request: PermissionRequest, tool: ToolItem | undefined): string {
+  if (request.title.endsWith('?')) {
+    return request.title;
+  }
+  switch (tool?.kind) {
+    case 'execute':
+      return field(request.input, 'command') ? t('Run a command?') : t('Run code?');
+    case 'edit':
+      return t('Change a file?');
+    case 'delete':
+      return t('Delete this?');
+    case 'read':
+      return t('Read this?');
+    case 'fetch':
+      return t('Fetch from the web?');
+    default:
+      return tool ? t('Use {name}?', { name: toolName(tool) }) : request.title;
+  }
 }
 
 interface OptionProps {

@@ -3,7 +3,7 @@
 import type { JSX } from 'preact';
 import { useState } from 'preact/hooks';
 import type { PlanEntry } from '../protocol.js';
-import type { PlanItem, Transcript } from '../transcript.js';
+import type { Item, PlanItem, Transcript, UserItem } from '../transcript.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 import { Line } from './line.js';
@@ -18,7 +18,7 @@ export function PlanStrip({ transcript, busy }: { transcript: Transcript; busy: 
   const [open, set] = useState(false);
   const turn = transcript.turn?.turn_id;
   const plan = busy
-    ? findLast(transcript.items, (item): item is PlanItem => item.type === 'plan' && item.turn_id === turn)
+    ? planOf(transcript.items, turn)
     : undefined;
   if (!plan?.entries.length) {
     return null;
@@ -36,6 +36,15 @@ export function PlanStrip({ transcript, busy }: { transcript: Transcript; busy: 
       </button>
     </div>
   );
+}
+
+/** The plan of the running turn; looks back no further than where that turn began. */
+function planOf(items: readonly Item[], turn: string | undefined): PlanItem | undefined {
+  const found = findLast(
+    items,
+    (item): item is PlanItem | UserItem => item.type === 'plan' || item.type === 'user_message'
+  );
+  return found?.type === 'plan' && found.turn_id === turn ? found : undefined;
 }
 
 export const PlanLine = memo(({ item }: { item: PlanItem }): JSX.Element => {

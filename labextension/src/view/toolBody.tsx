@@ -35,7 +35,7 @@ const empty = (block: ToolContent): boolean =>
 function Places({ item }: { item: ToolItem }): JSX.Element | null {
   const { host, session } = useChat();
   const open = host.openFile?.bind(host);
-  if (!open || item.locations.length === 0) {
+  if (!open || item.locations.length === 0 || item.content.some(block => block.type === 'diff')) {
     return null;
   }
   return (

@@ -1,0 +1,212 @@
+"""The server extension: configuration, wiring, start and stop; nothing heavy before use."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import importlib
+import os
+import secrets
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_core.paths import jupyter_data_dir
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Bool, Dict, Float, Int, List, Unicode, Union, default
+
+from agent_lab.protocol.errors import Unavailable
+from agent_lab.server import websocket
+from agent_lab.server.kernel_routes import KERNEL
+from agent_lab.server.rest import API
+from agent_lab.server.routes import Missing
+
+if TYPE_CHECKING:
+    from jupyter_server.serverapp import ServerApp
+
+    from agent_lab.sessions.manager import Manager
+    from agent_lab.sessions.session import Settings
+
+STOP_SECONDS = 10.0
+URL_VARIABLE = "AGENT_LAB_URL"
+SECRET_VARIABLE = "AGENT_LAB_KERNEL_SECRET"  # noqa: S105 - a variable's name
+
+
+class AgentLab(ExtensionApp):
+    """A coding agent beside live notebooks and a terminal."""
+
+    name = "agent_lab"
+    extension_url = "/lab"
+    load_other_extensions = True
+    static_paths = [str(Path(__file__).parents[1] / "static")]  # noqa: RUF012 - a trait's value
+
+    default_agent = Unicode("claude", help="The agent of a new session.").tag(config=True)
+    default_model = Unicode("", help="The model of a new session; empty: the agent's own.").tag(
+        config=True
+    )
+    default_permission_mode = Unicode(
+        "default", help="The permission mode of a new session: default, acceptEdits or plan."
+    ).tag(config=True)
+    claude_command = Union(
+        [List(Unicode()), Unicode()],
+        default_value=[],
+        help="How to start claude, as a list or as one line; empty: `claude` on PATH, else the "
+        "one inside the package claude-agent-sdk.",
+    ).tag(config=True)
+    agents = List(Dict(), help="More agents that speak the Agent Client Protocol.").tag(config=True)
+    data_dir = Unicode(help="Where sessions are stored.").tag(config=True)
+    max_sessions = Int(1000, min=1, help="How many sessions are kept.").tag(config=True)
+    max_message_bytes = Int(32 << 20, min=1024, help="The largest message to an agent.").tag(
+        config=True
+    )
+    max_line_bytes = Int(32 << 20, min=1024, help="The longest line read from an agent.").tag(
+        config=True
+    )
+    idle_timeout = Float(
+        1800.0, min=1.0, help="Seconds after which an agent that nobody looks at is ended."
+    ).tag(config=True)
+    allow_bypass_permissions = Bool(
+        False, help="Whether a session may run tools without asking anybody."
+    ).tag(config=True)
+    budget_usd = Float(None, allow_none=True, help="The most a session may cost.").tag(config=True)
+    keep_running_turns = Bool(
+        False, help="Let running turns go on while the server is stopped, to be taken up again."
+    ).tag(config=True)
+    agent_environment = Dict(
+        value_trait=Unicode(),
+        key_trait=Unicode(),
+        help="Variables added to what agents see.",
+    ).tag(config=True)
+    demo = Bool(False, help="Whether the agent's model is the scripted one of the demo.").tag(
+        config=True
+    )
+
+    kernel_secret = ""
+    _starting: asyncio.Task[Manager] | None = None
+    _stopped = False
+
+    @default("data_dir")
+    def _default_data_dir(self) -> str:
+        return str(Path(jupyter_data_dir()) / "agent_lab")
+
+    # ------------------------------------------------------------ wiring
+
+    def initialize_settings(self) -> None:
+        self.kernel_secret = secrets.token_urlsafe(32)
+        self._export()
+
+    def initialize_handlers(self) -> None:
+        self.handlers.extend([*API.handlers(), *websocket.handlers(), *KERNEL.handlers()])
+        self.handlers.append((rf"/{API.path}(?:/.*)?", Missing))
+
+    def _export(self) -> None:
+        """Tell the kernels that this server will start where it is and what opens their routes."""
+        assert self.serverapp is not None
+        os.environ[URL_VARIABLE] = self.serverapp.connection_url
+        os.environ[SECRET_VARIABLE] = self.kernel_secret
+
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        self._export()  # the port may have changed since
+        if (Path(self.data_dir) / "run").is_dir():
+            self._start()
+
+    # ------------------------------------------------------------ the Manager
+
+    async def manager(self) -> Manager:
+        """The Manager, started on first use. Raises Unavailable when the log cannot be opened."""
+        if self._stopped:
+            raise Unavailable("The server is stopping. Try again when it is back.", "stopping")
+        return await asyncio.shield(self._start())
+
+    def _start(self) -> asyncio.Task[Manager]:
+        if self._starting is None:
+            self._starting = asyncio.get_running_loop().create_task(
+                self._start_manager(), name="agent_lab: start"
+            )
+            self._starting.add_done_callback(self._started)
+        return self._starting
+
+    async def _start_manager(self) -> Manager:
+        import sqlite3
+
+        # A tenth of a second of imports, in a thread so that no other request waits for it.
+        await asyncio.to_thread(importlib.import_module, "agent_lab.sessions.manager")
+        from agent_lab.sessions.manager import Manager
+        from agent_lab.store.migrations import NewerDatabase
+
+        manager = Manager(self._settings())
+        try:
+            await manager.start()
+        except NewerDatabase as error:
+            raise Unavailable(str(error), "storage") from None
+        except (sqlite3.Error, OSError) as error:
+            raise Unavailable(
+                f"The sessions in {self.data_dir} cannot be opened ({error}). Make room or mend "
+                "the folder, or name another one in AgentLab.data_dir.",
+                "storage",
+            ) from None
+        return manager
+
+    def _started(self, task: asyncio.Task[Manager]) -> None:
+        """What failed is tried again at the next request."""
+        if task.cancelled() or task.exception() is not None:
+            self._starting = None
+            if not task.cancelled():
+                self.log.warning("agent_lab: %s", task.exception())
+
+    def _settings(self) -> Settings:
+        from agent_lab.sessions.session import Settings
+
+        assert self.serverapp is not None
+        return Settings(
+            data_dir=Path(self.data_dir).expanduser().absolute(),
+            root_dir=Path(self.serverapp.root_dir),
+            claude_command=command(self.claude_command),
+            default_agent=self.default_agent,
+            default_model=self.default_model or None,
+            default_permission_mode=self.default_permission_mode,
+            max_sessions=self.max_sessions,
+            max_message_bytes=self.max_message_bytes,
+            max_line_bytes=self.max_line_bytes,
+            idle_timeout=self.idle_timeout,
+            allow_bypass_permissions=self.allow_bypass_permissions,
+            keep_running_turns=self.keep_running_turns,
+            agent_environment=dict(self.agent_environment),
+            demo=self.demo,
+        )
+
+    # ------------------------------------------------------------ stop
+
+    def current_activity(self) -> dict[str, Any] | None:
+        """A turn that runs keeps the server from being shut down for idleness."""
+        task = self._starting
+        if task is None or not task.done() or task.cancelled() or task.exception() is not None:
+            return None
+        running = task.result().running()
+        return {"running_turns": running} if running else None
+
+    async def stop_extension(self) -> None:
+        """End every agent. Safe to call twice; takes at most STOP_SECONDS."""
+        self._stopped = True
+        if os.environ.get(SECRET_VARIABLE) == self.kernel_secret:
+            del os.environ[SECRET_VARIABLE]
+            os.environ.pop(URL_VARIABLE, None)
+        task, self._starting = self._starting, None
+        if task is None:
+            return
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await (await task).stop()
+        except TimeoutError:
+            self.log.warning("agent_lab: not everything had ended after %s s", STOP_SECONDS)
+        except Unavailable:
+            return
+
+
+def command(setting: str | list[str]) -> tuple[str, ...]:
+    """The setting as an argument list; the path of a program may contain spaces."""
+    if not isinstance(setting, str):
+        return tuple(setting)
+    if setting.startswith("["):  # a list on a command line: traitlets' Union leaves it as text
+        return tuple(str(word) for word in ast.literal_eval(setting))
+    return (setting,) if Path(setting).is_file() else tuple(shlex.split(setting))

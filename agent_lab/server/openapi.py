@@ -1,0 +1,257 @@
+"""The OpenAPI document of every route, built from the tables that register them.
+
+`python -m agent_lab.server.openapi` prints it; `openapi.json` beside this file is what it prints.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from agent_lab.agents.registry import Agent
+from agent_lab.protocol.commands import AnyCommand
+from agent_lab.protocol.events import AnyBody, Json
+from agent_lab.protocol.events import Session as SessionObject
+from agent_lab.server import websocket
+from agent_lab.server.kernel_routes import KERNEL
+from agent_lab.server.rest import API
+from agent_lab.server.routes import Route, Table
+
+_EVENT_STREAM = "Server-sent events: each `data` is an event of the log, each `id` its seq."
+
+Node = dict[str, Any]
+"""A node of a JSON document: its shape is the OpenAPI specification's."""
+
+
+class Failure(Struct):
+    """`message`: a sentence with the next step. `reason`: stable. Some have further fields."""
+
+    message: str
+    reason: str
+
+
+class Agents(Struct):
+    agents: list[Agent]
+
+
+class Sessions(Struct):
+    """`cursor` asks for the next page; null: there is none."""
+
+    sessions: list[SessionObject]
+    cursor: str | None
+
+
+class Costs(Struct):
+    by_turn: list[Json]
+    by_model: list[Json]
+
+
+class Accepted(Struct, omit_defaults=True):
+    """Either the turn that it is, or the id under which it waits in the queue."""
+
+    turn_id: str | None = None
+    queued: str | None = None
+
+
+class AcceptedByKernel(Accepted, kw_only=True, omit_defaults=True):
+    session_id: str
+
+
+class Health(Struct):
+    """`durable_turns`: a turn outlives the server. `log`: "ok", or what is wrong with it."""
+
+    status: str
+    version: str
+    durable_turns: bool
+    log: str
+
+
+def document() -> Node:
+    """The OpenAPI 3.1 document; addresses are below the server's base URL."""
+    from agent_lab.store.ledger import UsageRow
+
+    named = (Agents, Sessions, Accepted, AcceptedByKernel, Health, Failure, UsageRow)
+    bodies = {route.body for table in (API, KERNEL) for route in table.routes if route.body}
+    frames = (websocket.Hello, websocket.Ack, websocket.Reject)
+    types = (*named, *sorted(bodies, key=lambda body: body.__name__), *frames, AnyBody, AnyCommand)
+    schemas, components = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    body, asked = schemas[-2], schemas[-1]
+    components["Event"] = {
+        "description": "An event of the log: this envelope around a body, in one flat object.",
+        "allOf": [
+            {
+                "type": "object",
+                "properties": {
+                    "seq": {"type": "integer"},
+                    "session_id": {"type": "string"},
+                    "turn_id": {"type": ["string", "null"]},
+                    "time": {"type": "string", "format": "date-time"},
+                },
+                "required": ["seq", "session_id", "turn_id", "time"],
+            },
+            body,
+        ],
+    }
+    components["Command"] = asked
+    components["Events"] = _object(
+        events={"type": "array", "items": _ref("Event")}, more={"type": "boolean"}
+    )
+    usage = {"type": "array", "items": _ref("UsageRow")}
+    components["SessionWithCost"] = {
+        "allOf": [_ref("Session"), _object(cost=_object(by_turn=usage, by_model=usage))]
+    }
+    components["OpenAPI"] = {"type": "object"}
+    paths: Node = {}
+    for table, security in ((API, "jupyter"), (KERNEL, "kernel")):
+        for route in table.routes:
+            place = paths.setdefault(_address(table, route), {})
+            place[route.method.lower()] = _operation(table, route, security)
+    paths[f"/{websocket.PATH}"] = {"get": _socket()}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Agent Lab",
+            "version": "1",
+            "description": "Coding agents beside live notebooks. Errors are `Failure` objects.",
+        },
+        "servers": [{"url": "../..", "description": "the Jupyter server's base URL"}],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(components.items())),
+            "securitySchemes": {
+                "jupyter": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Authorization",
+                    "description": "`token <Jupyter's token>`, or a page's cookie with `_xsrf`",
+                },
+                "kernel": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "AGENT_LAB_KERNEL_SECRET of the kernel's environment",
+                },
+            },
+        },
+    }
+
+
+def _address(table: Table, route: Route) -> str:
+    return f"/{table.path}/{route.path}"
+
+
+def _operation(table: Table, route: Route, security: str) -> Node:
+    address = _address(table, route)
+    answers: Node = {str(route.status): _answer(route.returns)}
+    for status, returns in route.also.items():
+        said = _answer(returns)
+        known = answers.setdefault(str(status), said)
+        if known is not said:
+            known["content"] |= said["content"]
+    answers["default"] = _answer("Failure")
+    operation: Node = {
+        "operationId": route.run.__name__ if table is API else f"kernel_{route.run.__name__}",
+        "summary": route.summary,
+        "description": f"Jupyter's authorizer is asked for `{route.action}` on `agent_lab`."
+        if table is API
+        else "For code inside a kernel of this server.",
+        "security": [{security: []}],
+        "parameters": [*_in_path(address), *_in_query(route.query.items())],
+        "responses": dict(sorted(answers.items())),
+    }
+    if route.body is not None:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(route.body.__name__)}},
+        }
+    return operation
+
+
+def _socket() -> Node:
+    query = {
+        "after": "everything later than this seq, then live",
+        "tail": "or: the last so many turns, then live",
+    }
+    codes = (
+        f"{websocket.BAD_QUERY} a bad query or one beyond the log, "
+        f"{websocket.SIGNED_OUT} not signed in, {websocket.NOT_ALLOWED} not allowed, "
+        f"{websocket.NOT_FOUND} no such session, {websocket.ENDED} ended and read to the end, "
+        f"{websocket.TOO_SLOW} too slow: come back with `after`"
+    )
+    return {
+        "operationId": "chat",
+        "summary": "The WebSocket of a session: `Hello`, then events; commands are answered.",
+        "description": "Each text frame is one JSON object. From the server: `Hello`, `Event`, "
+        f"`Ack`, `Reject`. From the client: `Command`. Close codes: {codes}.",
+        "security": [{"jupyter": []}],
+        "parameters": [*_in_path(f"/{websocket.PATH}"), *_in_query(query.items())],
+        "responses": {
+            "101": {
+                "description": "The WebSocket is open.",
+                "content": {
+                    "application/json": {
+                        "schema": {"oneOf": [_ref(n) for n in ("Hello", "Event", "Ack", "Reject")]}
+                    }
+                },
+            }
+        },
+    }
+
+
+def _answer(returns: str | None) -> Node:
+    match returns:
+        case None:
+            return {"description": "Done."}
+        case "EventStream":
+            schema = {"type": "string"}
+            return {
+                "description": _EVENT_STREAM,
+                "content": {"text/event-stream": {"schema": schema}},
+            }
+        case "Lines":
+            return {
+                "description": "One event a line.",
+                "content": {"application/x-ndjson": {"schema": {"type": "string"}}},
+            }
+        case _:
+            return {
+                "description": returns,
+                "content": {"application/json": {"schema": _ref(returns)}},
+            }
+
+
+def _in_path(address: str) -> list[Node]:
+    return [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+        for name in re.findall(r"\{(\w+)\}", address)
+    ]
+
+
+def _in_query(query: Iterable[tuple[str, str]]) -> list[Node]:
+    return [
+        {"name": name, "in": "query", "description": what, "schema": {"type": "string"}}
+        for name, what in query
+    ]
+
+
+def _object(**properties: Node) -> Node:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _ref(name: str) -> Node:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def text() -> str:
+    return json.dumps(document(), indent=1) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())

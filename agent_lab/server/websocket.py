@@ -1,0 +1,279 @@
+"""The WebSocket of a session: events out in the order of the log, commands in.
+
+Nothing here is ever waited for by a session: `_pump` takes from a Subscriber as fast as the client
+reads; a client that is too slow is dropped by the Subscriber and comes back with `?after=`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.base.websocket import WebSocketMixin
+from msgspec import Struct
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from agent_lab.protocol.commands import (
+    AnswerPermission,
+    AnyCommand,
+    Cancel,
+    Ping,
+    Prompt,
+    QueueEdit,
+    QueueRemove,
+    QueueSendNow,
+    Set,
+    parse_command,
+)
+from agent_lab.protocol.errors import AgentLabError, Invalid, TooMany
+from agent_lab.protocol.events import Session as SessionObject
+from agent_lab.protocol.events import encode
+from agent_lab.server.rest import accepted_fields
+from agent_lab.server.routes import BODY_SLACK, pattern, whole
+
+if TYPE_CHECKING:
+    from agent_lab.server.app import AgentLab
+    from agent_lab.sessions.session import Session
+    from agent_lab.sessions.subscribers import Subscriber
+
+PATH = "agent-lab/api/sessions/{session_id}/chat"
+PROTOCOL = 1
+MOST_TURNS = 1000
+MOST_COMMANDS = 100
+"""Commands of one client that may wait for their answer."""
+
+BAD_QUERY = 4400
+SIGNED_OUT = 4401
+NOT_ALLOWED = 4403
+NOT_FOUND = 4404
+ENDED = 4410
+TOO_SLOW = 4429
+GOING_AWAY = 1001
+SERVER_ERROR = 1011
+_CODES = {400: BAD_QUERY, 403: NOT_ALLOWED, 404: NOT_FOUND}
+
+_log = logging.getLogger(__name__)
+
+
+class Hello(Struct, frozen=True, tag="hello", tag_field="type"):
+    """`first_seq`: the next event sent has at least this seq; `last_seq`: the last one by now."""
+
+    protocol: int
+    session: SessionObject
+    first_seq: int
+    last_seq: int
+
+
+class Ack(Struct, frozen=True, tag="ack", tag_field="type", omit_defaults=True):
+    """For a prompt also what became of it."""
+
+    id: str
+    turn_id: str | None = None
+    queued: str | None = None
+
+
+class Reject(Struct, frozen=True, tag="reject", tag_field="type"):
+    id: str
+    reason: str
+    message: str
+
+
+class _Named(Struct):
+    id: str = ""
+
+
+class ChatSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
+    auth_resource = "agent_lab"
+    _session: Session
+    _subscriber: Subscriber | None = None
+    _reading: asyncio.Task[None] | None = None
+
+    def initialize(self) -> None:
+        self._waiting = 0
+        self._in_order = asyncio.Lock()
+
+    def set_default_headers(self) -> None:
+        """None of a page's headers make sense here."""
+
+    def get_compression_options(self) -> dict[str, Any]:
+        # Level 1 makes nearly as little of short frames as level 9 at half the time; 2**(5+9) bytes
+        # of memory are enough for frames this alike.
+        return {"compression_level": 1, "mem_level": 5}
+
+    @property
+    def max_message_size(self) -> int:
+        return self.lab.max_message_bytes + BODY_SLACK
+
+    @property
+    def lab(self) -> AgentLab:
+        lab: AgentLab = self.settings["agent_lab"]
+        return lab
+
+    # ------------------------------------------------------------ open
+
+    # A page learns nothing of a refused handshake, so a stranger is let through it and turned away
+    # with a code that the page can tell from a broken connection. Nothing is looked up before.
+    @allow_unauthenticated
+    async def get(self, session_id: str) -> None:
+        self._refused = await self._may_not_enter()
+        await super().get(session_id)  # checks the origin
+
+    async def _may_not_enter(self) -> int | None:
+        user = self.current_user
+        if not user:
+            return SIGNED_OUT
+        may = await ensure_async(
+            self.authorizer.is_authorized(self, user, "execute", self.auth_resource)
+        )
+        return None if may else NOT_ALLOWED
+
+    async def open(self, session_id: str) -> None:
+        super().open()
+        if self._refused is not None:
+            self.close(self._refused)
+            return
+        try:
+            await self._attach(session_id)
+        except AgentLabError as error:
+            self.close(_CODES.get(error.http_status, SERVER_ERROR), error.reason)
+
+    async def _attach(self, session_id: str) -> None:
+        after = whole(self.get_query_argument("after", ""), "after")
+        tail = whole(self.get_query_argument("tail", ""), "tail", 1, MOST_TURNS)
+        manager = await self.lab.manager()
+        self._start_task = manager.start_task
+        self._session = session = await manager.get(session_id)
+        if after is not None and after > session.info.last_seq:
+            raise Invalid("This log does not go that far; read it anew.", "beyond_the_log")
+        subscriber = await session.subscribe(after, tail)
+        if self.ws_connection is None:  # the client left meanwhile
+            session.unsubscribe(subscriber)
+            return
+        self._subscriber = subscriber
+        info = session.info
+        self._say(Hello(PROTOCOL, info, subscriber.after + 1, info.last_seq))
+        self._reading = self._start_task(self._pump(subscriber), f"{session.id}: socket")
+        await session.open()
+
+    # ------------------------------------------------------------ out
+
+    async def _pump(self, subscriber: Subscriber) -> None:
+        try:
+            async for events in subscriber:
+                for event in events:
+                    await self.write_message(event.json)
+        except WebSocketClosedError:
+            return
+        except asyncio.CancelledError:
+            self.close(GOING_AWAY)
+            raise
+        if subscriber.dropped:
+            self.close(TOO_SLOW)
+        else:
+            self.close(ENDED if self._session.info.status == "ended" else GOING_AWAY)
+
+    def send_ping(self) -> None:
+        """Called regularly: a client that reads nothing at all is let go of here."""
+        if self._subscriber is not None and self._subscriber.dropped:
+            self.close(TOO_SLOW)
+        super().send_ping()
+
+    def _say(self, message: Hello | Ack | Reject) -> None:
+        try:
+            written = self.write_message(encode(message))
+        except WebSocketClosedError:
+            return
+        written.add_done_callback(_seen)
+
+    def on_close(self) -> None:
+        """A closed tab ends no turn."""
+        if self._subscriber is not None:
+            self._session.unsubscribe(self._subscriber)
+        if self._reading is not None:
+            self._reading.cancel()
+
+    # ------------------------------------------------------------ in
+
+    def on_message(self, message: str | bytes) -> None:
+        if self._subscriber is None:
+            return
+        try:
+            command = parse_command(message)
+            if self._waiting >= MOST_COMMANDS:
+                raise TooMany("Too many commands wait for their answer. Try again in a moment.")
+        except AgentLabError as error:
+            self._say(Reject(_id_of(message), error.reason, error.message))
+            return
+        except RecursionError:
+            self._say(Reject("", "invalid", "This message is nested too deeply."))
+            return
+        self._waiting += 1
+        # A task of its own: a command that waits for the agent must not hold up Stop.
+        self._start_task(self._obey(command), f"{self._session.id}: {type(command).__name__}")
+
+    async def _obey(self, command: AnyCommand) -> None:
+        try:
+            self._say(await self._run(command))
+        except AgentLabError as error:
+            self._say(Reject(command.id, error.reason, error.message))
+        except Exception:
+            _log.exception("agent_lab: a command failed")
+            text = "Something went wrong in Agent Lab. Try again; the server's log has the details."
+            self._say(Reject(command.id, "internal", text))
+        finally:
+            self._waiting -= 1
+
+    async def _run(self, command: AnyCommand) -> Ack:
+        session = self._session
+        match command:
+            case Cancel():
+                await session.cancel()
+            case AnswerPermission():
+                await session.answer(command)
+            case Ping():
+                pass
+            case _:
+                async with self._in_order:
+                    return await self._run_in_order(session, command)
+        return Ack(command.id)
+
+    async def _run_in_order(
+        self, session: Session, command: Prompt | Set | QueueEdit | QueueRemove | QueueSendNow
+    ) -> Ack:
+        match command:
+            case Prompt():
+                if command.origin == "agent":
+                    raise Invalid("Only an agent's own turn has the origin 'agent'.")
+                return Ack(command.id, **accepted_fields(await session.prompt(command)))
+            case Set():
+                await session.set(command)
+            case QueueEdit():
+                await session.queue_edit(command.item_id, command.content)
+            case QueueRemove():
+                await session.queue_remove(command.item_id)
+            case QueueSendNow():
+                await session.queue_send_now(command.item_id)
+        return Ack(command.id)
+
+
+def handlers() -> list[tuple[str, type[ChatSocket]]]:
+    return [(pattern(PATH), ChatSocket)]
+
+
+def _id_of(message: str | bytes) -> str:
+    """The id of something that is no command, for its sender to learn of it; "" without one."""
+    try:
+        return msgspec.json.decode(message, type=_Named).id
+    except (msgspec.DecodeError, UnicodeError):
+        return ""
+
+
+def _seen(written: asyncio.Future[None]) -> None:
+    """The client left before it could read this: nothing to do."""
+    if not written.cancelled():
+        written.exception()

@@ -1,0 +1,243 @@
+"""A real Jupyter server in a process of its own, with its real kernels, for tests from outside."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from jupyter_client.blocking.client import BlockingKernelClient
+
+PROJECT = Path(__file__).parents[2]
+FAKE_AGENT = PROJECT / "tests" / "fakes" / "fake_agent.py"
+TOKEN = "not-a-secret"
+PATIENCE_SECONDS = 30
+
+Json = Any
+
+
+def scratch_environment(folder: Path) -> dict[str, str]:
+    """Ours, with every folder of Jupyter, IPython and claude below `folder`."""
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("AGENT_LAB_", "JPY_", "JUPYTER", "ANTHROPIC", "CLAUDE"))
+    }
+    return {
+        **ours,
+        "PYTHONPATH": str(PROJECT),
+        "HOME": str(folder / "home"),
+        "JUPYTER_CONFIG_DIR": str(folder / "config"),
+        "JUPYTER_DATA_DIR": str(folder / "data"),
+        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "CLAUDE_CONFIG_DIR": str(folder / "claude"),
+        "FAKE_AGENT_HOME": str(folder / "claude" / "projects" / "fake"),
+    }
+
+
+@dataclass
+class Ran:
+    """What one cell sent back."""
+
+    status: str
+    outputs: list[Json]
+    reply: Json
+
+    @property
+    def text(self) -> str:
+        """Everything a person would read."""
+        found = []
+        for output in self.outputs:
+            data = output.get("data", {})
+            found.append(output.get("text") or data.get("text/plain") or output.get("evalue") or "")
+        return "\n".join(part.rstrip("\n") for part in found)
+
+    @property
+    def result(self) -> str:
+        """The text of the last line's value."""
+        return str(self.outputs[-1]["data"]["text/plain"])
+
+
+class Kernel:
+    """One kernel, spoken to as a notebook does."""
+
+    def __init__(self, connection_file: Path) -> None:
+        self.client = BlockingKernelClient(connection_file=str(connection_file))
+        self.client.load_connection_file()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE_SECONDS)
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.client.context.destroy(linger=0)
+
+    def run(self, code: str, cell_id: str = "") -> Ran:
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+        metadata = {"cellId": cell_id} if cell_id else {}
+        request = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(request)
+        mine = request["header"]["msg_id"]
+        outputs: list[Json] = []
+        while True:
+            message = self.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
+            if message["parent_header"].get("msg_id") != mine:
+                continue
+            kind, said = message["msg_type"], message["content"]
+            if kind in ("stream", "display_data", "execute_result", "error"):
+                outputs.append(said)
+            if kind == "status" and said["execution_state"] == "idle":
+                break
+        reply = self.client.get_shell_msg(timeout=PATIENCE_SECONDS)
+        while reply["parent_header"].get("msg_id") != mine:
+            reply = self.client.get_shell_msg(timeout=PATIENCE_SECONDS)
+        return Ran(reply["content"]["status"], outputs, reply["content"])
+
+    def updated(self) -> str:
+        """The text of the next output that changes in place."""
+        while True:
+            message = self.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
+            if message["msg_type"] == "update_display_data":
+                return str(message["content"]["data"]["text/plain"])
+
+
+@dataclass
+class Jupyter:
+    """The running server. `root` is what it serves, `folder` holds all its files."""
+
+    url: str
+    folder: Path
+    environment: Mapping[str, str]
+    process: subprocess.Popen[str]
+    log: list[str] = field(default_factory=list)
+    kernels: list[Kernel] = field(default_factory=list)
+
+    @property
+    def root(self) -> Path:
+        return self.folder / "root"
+
+    def call(self, method: str, route: str, body: Json = None) -> Json:
+        with self.open(method, route, body) as response:
+            data = response.read()
+            assert response.status < 300, (response.status, data, self.log[-20:])
+        return json.loads(data) if data else None
+
+    @contextmanager
+    def open(
+        self, method: str, route: str, body: Json = None, accept: str = "application/json"
+    ) -> Iterator[http.client.HTTPResponse]:
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(
+            parts.hostname or "", parts.port, timeout=PATIENCE_SECONDS
+        )
+        try:
+            connection.request(
+                method,
+                parts.path + route,
+                None if body is None else json.dumps(body),
+                {"Authorization": f"token {TOKEN}", "Accept": accept},
+            )
+            with connection.getresponse() as response:
+                yield response
+        finally:
+            connection.close()
+
+    def notebook(self, path: str) -> Kernel:
+        """A new notebook with a running kernel."""
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
+        kernel_id = self.call(
+            "POST",
+            "api/sessions",
+            {"path": path, "name": "", "type": "notebook", "kernel": {"name": "python3"}},
+        )["kernel"]["id"]
+        kernel = Kernel(self.folder / "runtime" / f"kernel-{kernel_id}.json")
+        self.kernels.append(kernel)
+        return kernel
+
+    def session_of(self, path: str) -> Json:
+        found = self.call("GET", "agent-lab/api/sessions")["sessions"]
+        return next(each for each in found if each["notebook"] and each["notebook"]["path"] == path)
+
+    def events(self, session_id: str, until: Callable[[Json], bool]) -> list[Json]:
+        """The session's log up to the first event that `until` is true for."""
+        route = f"agent-lab/api/sessions/{quote(session_id)}/events?after=0&follow=1"
+        found: list[Json] = []
+        with self.open("GET", route, accept="text/event-stream") as response:
+            for line in response:
+                if line.startswith(b"data:"):
+                    found.append(json.loads(line[5:]))
+                    if until(found[-1]):
+                        return found
+        raise AssertionError(f"the log ended after {found[-3:]}")
+
+    def turn(self, session_id: str, asked: str) -> list[Json]:
+        """The events of the turn whose prompt contains `asked`, from it to its end."""
+        turn_ids: set[str] = set()
+
+        def ended(event: Json) -> bool:
+            if event["type"] == "user_message" and asked in json.dumps(event["content"]):
+                turn_ids.add(event["turn_id"])
+            return event["type"] == "turn_ended" and event["turn_id"] in turn_ids
+
+        return [event for event in self.events(session_id, ended) if event["turn_id"] in turn_ids]
+
+
+@contextmanager
+def jupyter_server(folder: Path, base_url: str = "/", *options: str) -> Iterator[Jupyter]:
+    """A server with Agent Lab and the fake agent; ended with its kernels and agents."""
+    for name in ("root", "home"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    environment = scratch_environment(folder)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "jupyter_server",
+            "--ServerApp.jpserver_extensions={'agent_lab': True}",
+            f"--ServerApp.root_dir={folder / 'root'}", f"--ServerApp.base_url={base_url}",
+            "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+            "--ServerApp.open_browser=False", "--ServerApp.allow_root=True",
+            f"--IdentityProvider.token={TOKEN}",
+            f"--AgentLab.data_dir={folder / 'sessions'}",
+            f"--AgentLab.claude_command={[sys.executable, str(FAKE_AGENT)]}",
+            *options,
+        ],
+        env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    server = Jupyter(f"http://127.0.0.1:{port}{base_url}", folder, environment, process)
+    ready = threading.Event()
+    reader = threading.Thread(target=_read_log, args=(server, ready))
+    reader.start()
+    try:
+        assert ready.wait(PATIENCE_SECONDS), server.log
+        assert process.poll() is None, server.log
+        yield server
+    finally:
+        for kernel in server.kernels:
+            kernel.close()
+        process.terminate()
+        process.wait(PATIENCE_SECONDS)
+        reader.join()
+
+
+def _read_log(server: Jupyter, ready: threading.Event) -> None:
+    assert server.process.stderr is not None
+    with server.process.stderr as lines:
+        for line in lines:
+            server.log.append(line)
+            if "is running at" in line:
+                ready.set()
+    ready.set()

@@ -1,4 +1,4 @@
-"""Fixtures for all tests: a fake agent's home, session settings, and a Jupyter server with us in it."""
+"""Fixtures for all tests: a fake agent's home, session settings, a Jupyter server with us in it."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ def server(
     jp_asyncio_loop: asyncio.AbstractEventLoop,
 ) -> Server:
     """A real server on a port; fixtures that change `lab_config` come before it."""
-    jp_asyncio_loop.run_until_complete(jp_serverapp._post_start())
+    start: Any = jp_serverapp._post_start  # it tells no types
+    jp_asyncio_loop.run_until_complete(start())
     token = jp_serverapp.identity_provider.token
     return Server(
         f"http://127.0.0.1:{jp_http_port}{jp_base_url}", {"Authorization": f"token {token}"}

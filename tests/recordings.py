@@ -46,9 +46,7 @@ def events_of(name: str) -> list[Event]:
 
     def add(seconds: float, turn_id: str | None, body: AnyBody) -> None:
         time = (_START + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
-        events.append(
-            Event(len(events) + 1, name, turn_id, time.replace("+00:00", "Z"), body)
-        )
+        events.append(Event(len(events) + 1, name, turn_id, time.replace("+00:00", "Z"), body))
 
     for line in lines(name):
         message, at = line["msg"], line["t"]

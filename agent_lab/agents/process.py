@@ -13,8 +13,6 @@ signalled. A marker names one launch. What was started is found by the marker in
 because an agent's commands run in sessions of their own. Nothing here blocks the event loop.
 """
 
-
-
 import asyncio
 import contextlib
 import ctypes

@@ -59,10 +59,12 @@ def _serve(scratch: Path, root: Path, port: int, browser: bool) -> int:
         environment = claude_environment(model.url, scratch / "home")
         server = _lab(scratch, root, port, browser, environment)
         # Jupyter asks back on Ctrl-C, and cleans nothing up when its input is no terminal.
-        with contextlib.suppress(NotImplementedError):
+        with contextlib.suppress(NotImplementedError, AttributeError):  # Windows keeps Jupyter's
+            asked = asyncio.Event()
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                loop.add_signal_handler(number, _stop, server)
-        _welcome(server, root)
+                loop.add_signal_handler(number, _stop, server, asked)
+        # The server listens from its loop's first step on; this is the step after it.
+        server.io_loop.add_callback(_welcome, server, root)
         server.start()
     finally:
         loop.run_until_complete(model.close())
@@ -89,7 +91,12 @@ def _lab(
     config.Application.log_level = "WARN"
     # A token that Jupyter makes itself is printed by it, among other things.
     config.IdentityProvider.token = secrets.token_hex(24)
-    config.LabApp.update(default_url=PAGE, news_url=None, extension_manager="readonly")
+    config.LabApp.update(
+        default_url=PAGE,
+        extension_manager="readonly",
+        user_settings_dir=str(_lab_settings(scratch)),
+        workspaces_dir=str(scratch / "workspaces"),
+    )
     config.AgentLab.update(
         demo=True, data_dir=str(scratch / "data"), agent_environment=dict(environment)
     )
@@ -101,8 +108,18 @@ def _lab(
     return server
 
 
-def _stop(server: ServerApp) -> None:
-    if not server._stopping:
+def _lab_settings(scratch: Path) -> Path:
+    """JupyterLab's question about news covers a corner of the page, and asks for the network."""
+    folder = scratch / "settings"
+    file = folder / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+    return folder
+
+
+def _stop(server: ServerApp, asked: asyncio.Event) -> None:
+    if not asked.is_set():
+        asked.set()
         say("\nEnding the demo …")
         server.stop()
 

@@ -105,7 +105,7 @@ def _lab_extension() -> Check:
             "The JupyterLab extension is not installed",
             "pip install --force-reinstall agent-lab",
         )
-    if get_page_config(folders).get("disabledExtensions", {}).get(LAB_EXTENSION):
+    if LAB_EXTENSION in get_page_config(folders).get("disabledExtensions", ()):
         return Check(
             False,
             "The JupyterLab extension is disabled",

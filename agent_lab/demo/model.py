@@ -165,7 +165,7 @@ class CountTokens(JsonHandler):
             self.finish({"input_tokens": estimate_tokens(parts)})
 
 
-class AnswerCut(Exception):  # noqa: N818 - no error: the script wants it
+class AnswerCut(Exception):
     """The connection is to be dropped in the middle of an answer."""
 
 

@@ -372,7 +372,8 @@ class Fold:
             key,
             ToolItem(
                 id=body.tool_call_id, seq=event.seq, time=event.time, turn_id=event.turn_id,
-                title=body.title, name=body.name, target=body.target, kind=body.kind, status=body.status,
+                title=body.title, name=body.name, target=body.target, kind=body.kind,
+                status=body.status,
                 raw_input=body.raw_input, content=body.content, locations=body.locations,
                 parent_tool_call_id=body.parent_tool_call_id, started_at=event.time,
                 ended_at=event.time if settled else None,

@@ -114,9 +114,8 @@ async def events(request: RouteHandler, kernel_id: str) -> object:
 
 async def _notebook(request: RouteHandler, kernel_id: str) -> str:
     """The path of the notebook that this kernel runs now; it may have been renamed."""
-    found = NotFound("This kernel is not one of this server's.", "kernel_not_found")
     if kernel_id not in request.kernel_manager:
-        raise found
+        raise NotFound("This kernel is not one of this server's.", "kernel_not_found")
     try:
         sessions: Any = request.session_manager  # its methods tell no types
         model = await sessions.get_session(kernel_id=kernel_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 import threading
 
 from playwright.sync_api import Browser, CDPSession, sync_playwright
@@ -80,15 +81,16 @@ def stream(browser: Browser, chunks: int, gap: float, tokens: bool) -> None:
         after[key] - before[key]
         for key in ("ScriptDuration", "LayoutDuration", "RecalcStyleDuration")
     )
+    half, most = len(shown) // 2, len(shown) * 99 // 100
     drawn = (
-        f"token to DOM p50 {shown[len(shown) // 2]:.1f} ms, p99 {shown[len(shown) * 99 // 100]:.1f} ms"
+        f"token to DOM p50 {shown[half]:.1f} ms, p99 {shown[most]:.1f} ms"
         if shown
         else f"script {script:.2f} s, layout {layout:.2f} s, style {style:.2f} s"
     )
     long = figures["long"]
-    print(
+    sys.stdout.write(
         f"{chunks} chunks of 25 characters, {gap * 1000:g} ms apart: {drawn}; "
-        f"tasks over 50 ms: {len(long)}, longest {max(long, default=0):.0f} ms"
+        f"tasks over 50 ms: {len(long)}, longest {max(long, default=0):.0f} ms\n"
     )
     page.close()
 

@@ -1,4 +1,4 @@
-"""Pictures of each scene, light and dark, wide and narrow: `python labextension/dev/pictures.py FOLDER [SCENE…]`."""
+"""Pictures of each scene, light and dark, wide and narrow: `python pictures.py FOLDER [SCENE…]`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def main(folder: Path, names: list[str]) -> None:
                     viewport={"width": w, "height": h}, color_scheme=theme, reduced_motion="reduce"
                 )
                 page = context.new_page()
-                page.on("pageerror", lambda error: print("page error:", error))
+                page.on("pageerror", lambda error: sys.exit(f"page error: {error}"))
                 for name in names:
                     page.goto(f"http://127.0.0.1:{PORT}/?scene={name}")
                     page.get_by_role("button", name="Send", exact=True).wait_for()

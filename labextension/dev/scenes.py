@@ -1,6 +1,6 @@
 """What the panel is shown with when no server is there: sessions as lists of events, by name."""
 
-# ruff: noqa: E501 -- the words of a conversation are one line each
+# ruff: noqa: E501, RUF001 -- the words of a conversation are one line each, with their signs
 
 from __future__ import annotations
 

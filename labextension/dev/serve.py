@@ -1,4 +1,4 @@
-"""Serves the built panel with scripted sessions in place of a server: `python labextension/dev/serve.py`.
+"""Serves the built panel with scripted sessions in place of a server: `python serve.py [PORT]`.
 
 Open `http://127.0.0.1:8899/?scene=NAME`. A prompt is answered with a streamed text; `?scene=stream`
 takes `{"chunks": n, "gap": seconds}` as the prompt, for measuring.
@@ -76,20 +76,22 @@ class Chat(tornado.websocket.WebSocketHandler):
         self.write_message(json.dumps(self.scene.events[before]))
 
     def on_message(self, message: str | bytes) -> None:
-        command = json.loads(message)
+        command: dict[str, Any] = json.loads(message)
         self.write_message(json.dumps({"type": "ack", "id": command["id"]}))
         match command:
-            case {"type": "prompt", "content": content, "id": str(name), **rest}:
-                self.turn = asyncio.create_task(self.answer(name, content, rest.get("context", [])))
+            case {"type": "prompt"}:
+                content, context = command["content"], command.get("context", [])
+                self.turn = asyncio.create_task(self.answer(command["id"], content, context))
             case {"type": "cancel"} if self.turn is not None:
                 self.turn.cancel()
-            case {"type": "answer_permission", **rest}:
-                answer = {key: value for key, value in rest.items() if key not in ("id", "type")}
+            case {"type": "answer_permission"}:
+                answer = {k: v for k, v in command.items() if k not in ("id", "type")}
                 self.tell("permission_resolved", outcome="selected", by="user", **answer)
                 self.tell("turn_ended", stop_reason="end_turn", duration_ms=2000)
                 self.tell("session_updated", status="idle")
-            case {"type": "set", **rest}:
-                self.tell("session_updated", **{k: v for k, v in rest.items() if k != "id"})
+            case {"type": "set"}:
+                changed = {k: v for k, v in command.items() if k not in ("id", "type")}
+                self.tell("session_updated", **changed)
             case {"type": "queue_remove"}:
                 self.tell("queue_updated", items=[])
             case _:
@@ -102,7 +104,9 @@ class Chat(tornado.websocket.WebSocketHandler):
         self.tell("turn_started")
         self.tell("session_updated", status="running")
         words = "".join(block.get("text", "") for block in content)
-        order = json.loads(words) if words.startswith("{") else {"chunks": 200, "gap": 0.02}
+        order: dict[str, Any] = (
+            json.loads(words) if words.startswith("{") else {"chunks": 200, "gap": 0.02}
+        )
         sample = (
             "The **means** are back for all regions, `region_x` too. " * 6 + "\n\n"
             "- one point, and a *second* one\n- another\n\n"

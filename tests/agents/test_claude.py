@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from agent_lab.agents.adapters.base import Charge, Decoded, Fact, LaunchOptions, Reply, Send
-from agent_lab.agents.adapters.claude import ClaudeAdapter, api_error
+from agent_lab.agents.adapters.claude import ClaudeAdapter
+from agent_lab.agents.adapters.claude_words import api_error
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.events import (
     AgentMessage,
     AgentMessageChunk,
-    AgentOutputInvalid,
     ContextItem,
     PermissionRequest,
     PermissionResolved,
     TextBlock,
     TurnEnded,
     TurnStarted,
-    Unknown,
 )
 from tests.protocol.regenerate import recorded_events, recorded_file
 from tests.recordings import events_of, lines, recordings
@@ -90,17 +89,11 @@ def test_no_line_is_fatal(line: bytes) -> None:
     adapter.prompt(TURN, (TextBlock("x"),), ())
     for one in adapter.decode(line):
         assert isinstance(one, Fact | Reply | Send)
-        if isinstance(one, Fact):
-            assert isinstance(
-                one.body, AgentOutputInvalid | Unknown | TurnEnded | type(one.body)
-            )
     assert said(adapter.decode(ASSISTANT)) == ["hello"]
 
 
 TURN = str(uuid.uuid4())
-ASSISTANT = (
-    b'{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"hello"}]}}'
-)
+ASSISTANT = b'{"type":"assistant","message":{"id":"m1","content":[{"type":"text","text":"hello"}]}}'
 
 
 def said(decoded: Sequence[Decoded]) -> list[str]:
@@ -113,7 +106,7 @@ def said(decoded: Sequence[Decoded]) -> list[str]:
     ]
 
 
-def stream(event: dict[str, object]) -> bytes:
+def stream(event: Mapping[str, object]) -> bytes:
     return json.dumps({"type": "stream_event", "event": event}).encode()
 
 
@@ -141,7 +134,9 @@ def test_a_request_the_host_does_not_offer_is_refused_at_once() -> None:
     assert b'"error"' in sent[0].message
 
 
-def ask(adapter: ClaudeAdapter, tool: str, input: object, suggestions: object = ()) -> PermissionRequest:
+def ask(
+    adapter: ClaudeAdapter, tool: str, input: object, suggestions: object = ()
+) -> PermissionRequest:
     request = {
         "subtype": "can_use_tool", "tool_name": tool, "input": input,
         "tool_use_id": "toolu_1", "permission_suggestions": suggestions,

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,7 +84,7 @@ class Chat:
         )
         return self
 
-    def _arrived(self, message: None | str | bytes) -> None:
+    def _arrived(self, message: str | bytes | None) -> None:
         now = time.monotonic_ns()
         if isinstance(message, str):
             self.frames.append((now, message))
@@ -131,13 +132,20 @@ class Chat:
 
 
 def ages(frames: Sequence[tuple[int, str]]) -> list[Token]:
-    """The tokens that came as live text, in the order they came."""
-    return [
-        token
-        for arrived, frame in frames
-        if '"type":"agent_message_chunk"' in frame
-        for token in stamps(frame, arrived)
-    ]
+    """The tokens in the order they came: as live text, the last ones with the finished message.
+
+    Raises AssertionError when the finished message is not what was streamed.
+    """
+    tokens: list[Token] = []
+    for arrived, frame in frames:
+        if '"type":"agent_message_chunk"' in frame:
+            tokens += stamps(frame, arrived)
+        elif '"type":"agent_message"' in frame:
+            finished = stamps(frame, arrived)
+            seen = [number for number, _ in tokens]
+            assert seen == [number for number, _ in finished[: len(seen)]], "not what was streamed"
+            tokens += finished[len(seen) :]
+    return tokens
 
 
 def lost_or_misplaced(tokens: Sequence[Token], count: int) -> int:
@@ -146,7 +154,7 @@ def lost_or_misplaced(tokens: Sequence[Token], count: int) -> int:
     if numbers == list(range(count)):
         return 0
     missing = count - len(set(numbers) & set(range(count)))
-    disorder = sum(b <= a for a, b in zip(numbers, numbers[1:], strict=False))
+    disorder = sum(b <= a for a, b in pairwise(numbers))
     return max(missing + disorder, 1)
 
 
@@ -274,7 +282,6 @@ async def piped(
     env = child_environment(
         environment, marker=session_id, session_id=session_id, extra=adapter.environment()
     )
-    cwd.mkdir(parents=True, exist_ok=True)
     transport, pipe = await asyncio.get_running_loop().subprocess_exec(
         Pipe, *argv, cwd=cwd, env=env, stderr=asyncio.subprocess.DEVNULL
     )

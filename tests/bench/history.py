@@ -35,7 +35,7 @@ WORDS = (
     "the frame has one row for each order and a column of amounts that were read as text so "
     "convert them first then group by region and take the mean of what is left without the "
     "missing ones which are few plot the result against time and look at the outliers again"
-).split()
+)
 CODE = '```python\nmeans = orders.groupby("region")["amount"].mean()\nmeans.plot.bar()\n```'
 
 
@@ -47,7 +47,8 @@ class Past:
 
 
 def prose(source: random.Random, words: int) -> str:
-    return " ".join(source.choice(WORDS) for _ in range(words))
+    known = WORDS.split()
+    return " ".join(source.choice(known) for _ in range(words))
 
 
 async def lay(
@@ -63,7 +64,7 @@ async def lay(
 
 
 async def _fill(log: EventLog, root: Path, messages: int | None, megabytes: float | None) -> Past:
-    source = random.Random(20)  # noqa: S311 - the same text in each run
+    source = random.Random(20)  # the same text in each run
     time = now()
     session = Session(
         id=str(uuid.uuid4()),

@@ -28,7 +28,7 @@ async def token_to_socket(run: Run) -> AsyncIterator[Figure]:
         environment = claude_surroundings(run.folder, model)
         async with (
             jupyter(run.folder, environment=environment, agent=program) as server,
-            piped(program, server.root / "piped", environment) as pipe,
+            piped(program, server.root, environment) as pipe,
         ):
             chat = await Chat().connect(server.url, await new_session(server.url))
             await chat.ready()
@@ -54,8 +54,7 @@ async def token_to_socket(run: Run) -> AsyncIterator[Figure]:
 async def history(run: Run) -> AsyncIterator[Figure]:
     """Two sessions of one server, one empty and one with 20 MB behind it, in turns."""
     megabytes = run.pick(20.0, 5.0)
-    (run.folder / "root").mkdir()
-    past = await lay(run.folder / "sessions", run.folder / "root", megabytes=megabytes)
+    past = await lay(run.folder / "sessions", run.room("root"), megabytes=megabytes)
     environment = scratch_environment(run.folder)
     async with jupyter(run.folder, environment=environment, agent=FAKE_AGENT) as server:
         full = await Chat().connect(server.url, past.session_id)

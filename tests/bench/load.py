@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from .clients import Answering, Chat, lost_or_misplaced, new_session, piped
+from .clients import Answering, Chat, Token, lost_or_misplaced, new_session, piped
 from .measures import Run
 from .report import Figure, median, percentile
 from .servers import FAKE_AGENT, Server, jupyter, scratch_environment
@@ -24,7 +24,7 @@ async def many_sessions(run: Run) -> AsyncIterator[Figure]:
     lost = 0
     environment = scratch_environment(run.folder)
     for _ in range(rounds):
-        async with crowded(run, "server") as (server, chats):
+        async with crowded(run) as (server, chats):
             tokens, missing = await together(chats, seconds)
             here += tokens
             lost += missing
@@ -57,7 +57,7 @@ async def status(run: Run) -> AsyncIterator[Figure]:
     seconds, rounds = run.pick(6, 3), run.pick(3, 1)
     idle: list[float] = []
     busy: list[float] = []
-    async with crowded(run, "server") as (server, chats):
+    async with crowded(run) as (server, chats):
         for _ in range(rounds):
             idle += await asked(server, seconds)
             streaming = asyncio.create_task(together(chats, seconds + 2), name="streaming")
@@ -77,14 +77,11 @@ async def status(run: Run) -> AsyncIterator[Figure]:
 
 
 @asynccontextmanager
-async def crowded(run: Run, name: str) -> AsyncIterator[tuple[Server, list[Chat]]]:
+async def crowded(run: Run) -> AsyncIterator[tuple[Server, list[Chat]]]:
     """A server with SESSIONS sessions whose fake agents wait, and a client on each."""
-    folder = run.folder / name
-    folder.mkdir(exist_ok=True)
-    async with jupyter(folder) as server:
+    async with jupyter(run.room("server")) as server:
         chats = [
-            await Chat().connect(server.url, await new_session(server.url))
-            for _ in range(SESSIONS)
+            await Chat().connect(server.url, await new_session(server.url)) for _ in range(SESSIONS)
         ]
         for chat in chats:
             await chat.ready()
@@ -93,12 +90,18 @@ async def crowded(run: Run, name: str) -> AsyncIterator[tuple[Server, list[Chat]
             chat.close()
 
 
-async def together(
-    sides: list[Chat] | list[Answering] | list[object], seconds: float
-) -> tuple[list[float], int]:
-    """Stream on all sides at once: the tokens' ages in ms, and how many did not come as sent."""
+async def together(sides: Sequence[Answering], seconds: float) -> tuple[list[float], int]:
+    """Stream on all sides at once: the tokens' ages in ms, and how many did not come as sent.
+
+    The sides begin one after the other within a second, as people do; so they also end.
+    """
     count = int(seconds * RATE)
-    turns = [side.ask(f"!tokens {count} rate {RATE}") for side in sides]  # type: ignore[union-attr]
+
+    async def ask(side: Answering, after: float) -> list[Token]:
+        await asyncio.sleep(after)
+        return await side.ask(f"!tokens {count} rate {RATE}")
+
+    turns = [ask(side, number / len(sides)) for number, side in enumerate(sides)]
     answers = await asyncio.gather(*turns)
     ages = [age for tokens in answers for _, age in tokens]
     return ages, sum(lost_or_misplaced(tokens, count) for tokens in answers)

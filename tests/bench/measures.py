@@ -19,6 +19,12 @@ class Run:
     folder: Path
     quick: bool
 
+    def room(self, name: str) -> Path:
+        """A folder of that name below the run's, made if missing."""
+        room = self.folder / name
+        room.mkdir(parents=True, exist_ok=True)
+        return room
+
     def pick(self, full: _T, quick: _T) -> _T:
         return quick if self.quick else full
 

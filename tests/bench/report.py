@@ -51,14 +51,14 @@ class Figure:
         compared = {
             "itself": "",
             "added": amount(self.compared, "+"),
-            "ratio": f"{self.compared:.2f} ×",
+            "ratio": f"{self.compared:.2f} x",
         }[self.how if self.baseline is not None else "itself"]
         bound = "≥" if self.at_least else "≤"
         target = ""
         if self.target is not None:
-            target = f"{bound} {self.target:.2f} ×" if self.how == "ratio" else (
-                f"{bound} {'+' if self.how == 'added' else ''}{amount(self.target)}"
-            )
+            plus = "+" if self.how == "added" else ""
+            wanted = f"{self.target:.2f} x" if self.how == "ratio" else amount(self.target)
+            target = f"{bound} {plus}{wanted}"
         verdict = {True: "reached", False: "NOT reached", None: ""}[self.reached]
         cells = (
             self.what,
@@ -68,7 +68,8 @@ class Figure:
             target,
         )
         line = columns(cells) + verdict
-        notes = "; ".join(filter(None, (self.baseline_is and f"baseline: {self.baseline_is}", self.note)))
+        against = f"baseline: {self.baseline_is}" if self.baseline_is else ""
+        notes = "; ".join(filter(None, (against, self.note)))
         return line.rstrip() + (f"\n    {notes}" if notes else "")
 
     def as_json(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -72,7 +72,7 @@ class Server:
     url: str
     folder: Path
     process: subprocess.Popen[bytes]
-    start_seconds: float
+    start_seconds: float = 0.0
 
     @property
     def root(self) -> Path:
@@ -125,19 +125,22 @@ async def jupyter(
             f"--AgentLab.data_dir={folder / 'sessions'}",
             f"--AgentLab.claude_command={list(agent)}",
         ]
+    env = dict(environment or scratch_environment(folder))
+    began = time.perf_counter()
+    process = _start([*command, *options], folder, env)
+    server = Server(f"http://127.0.0.1:{port}/", folder, process)
+    try:
+        await _answers(server)
+        yield replace(server, start_seconds=time.perf_counter() - began)
+    finally:
+        await asyncio.to_thread(_end, process)
+
+
+def _start(command: list[str], folder: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
     with (folder / "server.log").open("wb") as log:
-        began = time.perf_counter()
-        process = subprocess.Popen(
-            [*command, *options],
-            env=dict(environment or scratch_environment(folder)), cwd=folder,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
-        try:
-            await _answers(process, port, folder / "server.log")
-            took = time.perf_counter() - began
-            yield Server(f"http://127.0.0.1:{port}/", folder, process, took)
-        finally:
-            await asyncio.to_thread(_end, process)
+        return subprocess.Popen(
+            command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
 
 
 def free_port() -> int:
@@ -146,28 +149,30 @@ def free_port() -> int:
     return port
 
 
-def built_front_end() -> Path:
+def built_front_end(production: bool = False) -> Path:
     """Where our built lab extension lies: in the checkout, else where it was installed.
 
-    Raises Missing.
+    `production`: only a minified one will do. Raises Missing.
     """
     places = [PROJECT / "agent_lab" / "labextension"]
     places += [Path(folder) / LAB_EXTENSION for folder in jupyter_path("labextensions")]
     for place in places:
-        if (place / "package.json").is_file():
+        if not (place / "package.json").is_file():
+            continue
+        if not production or not any(place.glob("static/*.js.map")):
             return place
     raise Missing("the lab extension is not built: cd labextension && jlpm && jlpm build:prod")
 
 
-def bundle() -> Path:
-    """The panel's bundle. Raises Missing."""
+def bundle() -> bytes:
+    """The panel's one file. Raises Missing."""
     file = PROJECT / "agent_lab" / "static" / "chat.js"
     if not file.is_file():
         raise Missing("the panel is not built: cd labextension && jlpm && jlpm build:esm")
-    return file
+    return file.read_bytes()
 
 
-def _lab_extensions(target: Path, front_end: Path | None) -> list[str]:
+def _lab_extensions(target: Path, front_end: Path | None) -> Path:
     """A folder with what is installed here but ours, and ours only when it is given."""
     for folder in map(Path, reversed(jupyter_path("labextensions"))):
         for manifest in [*folder.glob("*/package.json"), *folder.glob("@*/*/package.json")]:
@@ -177,7 +182,7 @@ def _lab_extensions(target: Path, front_end: Path | None) -> list[str]:
     if front_end is not None:
         _link(target / LAB_EXTENSION, front_end)
     target.mkdir(exist_ok=True)
-    return [str(target)]
+    return target
 
 
 def _link(link: Path, to: Path) -> None:
@@ -186,16 +191,16 @@ def _link(link: Path, to: Path) -> None:
     link.symlink_to(to.resolve(), target_is_directory=True)
 
 
-async def _answers(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+async def _answers(server: Server) -> None:
     """Return at the first 200 of /api/status. Asked often: the time of it is a figure."""
     async with asyncio.timeout(START_SECONDS):
-        while process.poll() is None:
+        while server.process.poll() is None:
             try:
-                if await _status(port) == b"200":
+                if await _status(server.port) == b"200":
                     return
             except OSError:
                 await asyncio.sleep(POLL_SECONDS)
-    raise AssertionError(f"the server ended while starting:\n{log.read_text()[-2000:]}")
+    raise AssertionError(f"the server ended while starting:\n{server.log()[-2000:]}")
 
 
 async def _status(port: int) -> bytes:

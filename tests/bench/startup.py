@@ -21,8 +21,7 @@ async def startup(run: Run) -> AsyncIterator[Figure]:
     memory: dict[bool, list[float]] = {False: [], True: []}
     for number in range(run.pick(7, 2) + 1):
         for extension in (False, True):
-            folder = run.folder / str(extension)
-            folder.mkdir(exist_ok=True)
+            folder = run.room(str(extension))
             async with jupyter(folder, lab=True, extension=extension) as server:
                 if number:
                     seconds[extension].append(server.start_seconds)
@@ -38,7 +37,7 @@ async def startup(run: Run) -> AsyncIterator[Figure]:
         unit="s",
         how="added",
         target=0.15,
-        note=f"median of {len(seconds[True])} starts; those of the baseline differ by {spread:.2f} s",
+        note=f"median of {len(seconds[True])} starts; the baseline's differ by {spread:.2f} s",
     )
     yield Figure(
         what="memory of the idle server (RSS)",

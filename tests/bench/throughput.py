@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from agent_lab.demo.sample import prepare_workspace
 from agent_lab.protocol.commands import NewSession, Prompt
 from agent_lab.protocol.events import TextBlock
 from agent_lab.sessions.manager import Manager
@@ -30,7 +31,7 @@ async def lines(run: Run) -> AsyncIterator[Figure]:
     Both sides are measured in seconds of processor time of this process, all its threads together:
     what else the machine does does not count, and a second core does not help.
     """
-    recorded = run.folder / "recorded"
+    recorded = run.room("recorded")
     await record(run, recorded)
     turns = sorted(recorded.glob("turn-*.jsonl"))
     found = [line for file in turns for line in file.read_bytes().splitlines()]
@@ -38,7 +39,7 @@ async def lines(run: Run) -> AsyncIterator[Figure]:
     there: list[float] = []
     for number in range(run.pick(5, 2)):
         there.append(len(found) / loads(found))
-        took = await replayed(run.folder / f"round-{number}", recorded, len(turns))
+        took = await replayed(run.room(f"round-{number}"), recorded, len(turns))
         here.append(len(found) / took)
     size = sum(map(len, found)) / len(found)
     yield Figure(
@@ -58,16 +59,15 @@ async def lines(run: Run) -> AsyncIterator[Figure]:
 async def record(run: Run, folder: Path) -> None:
     """Lines of the real claude: long answers, and turns with a thought and a tool."""
     program = claude_program()
-    folder.mkdir()
     words = run.pick(4000, 500)
-    prompts = [f"stream {words} tokens", "think then answer", "bash: ls -la", "markdown"]
+    prompts = [f"stream {words} tokens", "think then answer", "read: orders.csv", "markdown"]
     prompts += [f"stream {words} tokens"] * 4
     async with scripted_model() as model:
         environment = claude_surroundings(run.folder, model)
-        async with piped(program, run.folder / "root", environment) as pipe:
-            (folder / "hello.jsonl").write_bytes(
-                b"".join(line + b"\n" for _, line in pipe.lines)
-            )
+        root = run.folder / "root"
+        prepare_workspace(root)
+        async with piped(program, root, environment) as pipe:
+            (folder / "hello.jsonl").write_bytes(b"".join(line + b"\n" for _, line in pipe.lines))
             for number, prompt in enumerate(prompts):
                 said = [line for _, line in await pipe.turn(prompt, TURN_ID % number)]
                 (folder / f"turn-{number}.jsonl").write_bytes(b"\n".join(said) + b"\n")
@@ -82,11 +82,9 @@ def loads(found: list[bytes]) -> float:
 
 async def replayed(folder: Path, recorded: Path, turns: int) -> float:
     """Processor time, in seconds, of a session that hears the recording with one reader on it."""
-    root = folder / "root"
-    root.mkdir(parents=True)
     settings = Settings(
         data_dir=folder / "data",
-        root_dir=root,
+        root_dir=folder,
         claude_command=(sys.executable, str(REPLAY), str(recorded)),
         agent_environment=scratch_environment(folder),
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from .clients import Chat, Relay, new_session, piped
 from .measures import Run
@@ -26,7 +25,7 @@ async def answer(run: Run) -> AsyncIterator[Figure]:
         environment = claude_surroundings(run.folder, model)
         async with (
             jupyter(run.folder, environment=environment, agent=program) as server,
-            piped(program, server.root / "piped", environment) as pipe,
+            piped(program, server.root, environment) as pipe,
         ):
             relay = Relay(server.port)
             async with relay.listening() as url:
@@ -55,7 +54,7 @@ async def answer(run: Run) -> AsyncIterator[Figure]:
 
 def scene(tokens: int) -> str:
     """A script whose answer has no word of fewer or more bytes, and repeats no more than prose."""
-    source = random.Random(40)  # noqa: S311 - the same text in each run
+    source = random.Random(40)  # the same text in each run
     letters = "etaoinshrdlucmfwypvbgk"
     words = ["".join(source.choices(letters, k=source.randint(2, 9))) for _ in range(VOCABULARY)]
     weights = [1 / (rank + 2) for rank in range(VOCABULARY)]  # as often as words of a language
@@ -71,9 +70,9 @@ def scene(tokens: int) -> str:
     )
 
 
-async def panel_bundle(run: Run) -> AsyncIterator[Figure]:
+async def panel_bundle(_run: Run) -> AsyncIterator[Figure]:
     """The one file that every host loads when its first panel opens."""
-    data = Path(bundle()).read_bytes()
+    data = bundle()
     yield Figure(
         what="the panel's bundle, gzipped",
         here=len(gzip.compress(data, 6)) / 1000,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from tests.kernel.jupyter_process import FAKE_AGENT, scratch_environment
@@ -70,9 +71,7 @@ def test_each_fault_has_its_command(tmp_path: Path) -> None:
     )
     ran = doctor(tmp_path)
     lines = ran.stdout.splitlines()
-    mended = {
-        line: below.strip() for line, below in zip(lines, lines[1:], strict=False) if line[0] == "✗"
-    }
+    mended = {line: below.strip() for line, below in pairwise(lines) if line.startswith("✗")}
 
     assert (ran.returncode, ran.stderr) == (1, "")
     assert mended == {

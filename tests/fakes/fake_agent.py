@@ -170,7 +170,7 @@ class Output:
                 self.write(b"".join(held))
 
 
-class Stopped(Exception):  # noqa: N818 - a person wanted it, no error
+class Stopped(Exception):
     """The turn was interrupted."""
 
 

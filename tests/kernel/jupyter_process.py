@@ -5,10 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import queue
+import select
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,7 +79,18 @@ class Kernel:
         self.client = BlockingKernelClient(connection_file=str(connection_file))
         self.client.load_connection_file()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=PATIENCE_SECONDS)
+        self._wait_until_heard()
+
+    def _wait_until_heard(self) -> None:
+        """`wait_for_ready` takes a kernel for dead that needs more than a second to start."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            self.client.kernel_info()
+            try:
+                self.client.get_iopub_msg(timeout=0.5)
+                return
+            except queue.Empty:
+                assert time.monotonic() < until, "the kernel does not answer"
 
     def close(self) -> None:
         self.client.stop_channels()
@@ -117,14 +131,11 @@ class Jupyter:
 
     url: str
     folder: Path
+    root: Path
     environment: Mapping[str, str]
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)
     kernels: list[Kernel] = field(default_factory=list)
-
-    @property
-    def root(self) -> Path:
-        return self.folder / "root"
 
     def call(self, method: str, route: str, body: Json = None) -> Json:
         with self.open(method, route, body) as response:
@@ -195,35 +206,39 @@ class Jupyter:
 
 
 @contextmanager
-def jupyter_server(folder: Path, base_url: str = "/", *options: str) -> Iterator[Jupyter]:
-    """A server with Agent Lab and the fake agent; ended with its kernels and agents."""
-    for name in ("root", "home"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+def jupyter_server(
+    folder: Path, base_url: str = "/", root: Path | None = None, *, agent_lab: bool = True
+) -> Iterator[Jupyter]:
+    """A server with the fake agent for its agent; ended with its kernels and agents."""
+    root = root or folder / "root"
+    for each in (root, folder / "home"):
+        each.mkdir(parents=True, exist_ok=True)
     environment = scratch_environment(folder)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
+    enabled = {"agent_lab": agent_lab}
     process = subprocess.Popen(
         [
             sys.executable, "-m", "jupyter_server",
-            "--ServerApp.jpserver_extensions={'agent_lab': True}",
-            f"--ServerApp.root_dir={folder / 'root'}", f"--ServerApp.base_url={base_url}",
-            "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}", "--ServerApp.port_retries=0",
+            f"--ServerApp.jpserver_extensions={enabled}",
+            f"--ServerApp.root_dir={root}", f"--ServerApp.base_url={base_url}",
+            "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
             "--ServerApp.open_browser=False", "--ServerApp.allow_root=True",
             f"--IdentityProvider.token={TOKEN}",
             f"--AgentLab.data_dir={folder / 'sessions'}",
             f"--AgentLab.claude_command={[sys.executable, str(FAKE_AGENT)]}",
-            *options,
         ],
         env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    server = Jupyter(f"http://127.0.0.1:{port}{base_url}", folder, environment, process)
+    server = Jupyter("", folder, root, environment, process)
     ready = threading.Event()
     reader = threading.Thread(target=_read_log, args=(server, ready))
     reader.start()
     try:
         assert ready.wait(PATIENCE_SECONDS), server.log
-        assert process.poll() is None, server.log
+        assert server.url, server.log
+        _wait_until_it_listens(urlsplit(server.url).port or 80)
         yield server
     finally:
         for kernel in server.kernels:
@@ -233,11 +248,24 @@ def jupyter_server(folder: Path, base_url: str = "/", *options: str) -> Iterator
         reader.join()
 
 
+def _wait_until_it_listens(port: int) -> None:
+    """The server names its address a moment before it listens, and says nothing after."""
+    until = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return
+        except ConnectionRefusedError:
+            assert time.monotonic() < until
+            select.select([], [], [], 0.02)
+
+
 def _read_log(server: Jupyter, ready: threading.Event) -> None:
     assert server.process.stderr is not None
     with server.process.stderr as lines:
         for line in lines:
             server.log.append(line)
-            if "is running at" in line:
+            if "http://127.0.0.1:" in line and not server.url:
+                server.url = line.split()[-1].partition("?")[0]
                 ready.set()
     ready.set()

@@ -43,7 +43,7 @@ def test_an_unknown_option_gets_the_list(line: str) -> None:
 
 @pytest.fixture
 def transform() -> TransformerManager:
-    manager = TransformerManager()
+    manager: TransformerManager = TransformerManager()  # type: ignore[no-untyped-call]  # IPython's
     manager.token_transformers.append(AgentLine)
     return manager
 

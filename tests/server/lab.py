@@ -1,4 +1,4 @@
-"""The client side of the tests: REST, event streams and WebSockets as a browser or a program uses them."""
+"""The client side of the tests: REST, event streams and WebSockets, as others use them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
+import psutil
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
@@ -36,7 +37,7 @@ class Answer:
 
 @dataclass
 class Server:
-    """A server under test. `headers` sign the client in; a test gives others to be somebody else."""
+    """A server under test. `headers` sign the client in; with others it is somebody else."""
 
     url: str
     headers: dict[str, str]
@@ -75,6 +76,7 @@ class Server:
         path: str,
         body: object = None,
         headers: Mapping[str, str] | None = None,
+        /,
         **query: object,
     ) -> Answer:
         """A route below the API; None of the query's values is left out."""
@@ -189,7 +191,7 @@ class Stream:
         self.client.close()
 
 
-class Closed(Exception):  # noqa: N818 - it is an answer
+class Closed(Exception):
     def __init__(self, code: int | None) -> None:
         super().__init__(code)
         self.code = code
@@ -258,6 +260,18 @@ class Chat:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def processes_of(*sessions: str) -> list[psutil.Process]:
+    """The processes that carry the mark of one of these sessions."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("AGENT_LAB_SESSION") in sessions:
+                found.append(process)
+        except psutil.Error:  # it has ended, or is not ours to look at
+            continue
+    return found
 
 
 def answer_of(events: list[Json]) -> str:

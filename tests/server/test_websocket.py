@@ -26,7 +26,8 @@ async def test_hello_then_events_in_order_then_live(server: Server) -> None:
     assert answer_of(await chat.ask("hello")) == "Answer to: hello"
     seqs = [event["seq"] for event in chat.events]
     assert seqs == sorted(set(seqs))
-    assert chat.events == (await server.events(session["id"]))[: len(chat.events)]
+    finished = [event for event in chat.events if not event["type"].endswith("_chunk")]
+    assert finished == (await server.events(session["id"]))[: len(finished)]
     chat.close()
 
 
@@ -106,14 +107,17 @@ async def test_commands_are_answered_by_their_id(server: Server) -> None:
         ('{"type":"prompt","id":"x2"}', "x2"),
         ('{"type":"prompt","id":"x3","content":[],"colour":1}', "x3"),
         ('{"type":"prompt","id":"x4","content":[{"type":"text","text":" "}]}', "x4"),
-        ('{"type":"prompt","id":"x5","content":[{"type":"text","text":"a"}],"origin":"agent"}', "x5"),
+        (
+            '{"type":"prompt","id":"x5","content":[{"type":"text","text":"a"}],"origin":"agent"}',
+            "x5",
+        ),
         ('{"type":"set","id":"x6","model":"--dangerously-skip-permissions"}', "x6"),
         ('{"type":"set","id":"x7","permission_mode":"bypassPermissions"}', "x7"),
         ('{"type":"answer_permission","id":"x8","request_id":"r","option_id":"o"}', "x8"),
         ('{"type":"answer_permission","id":"x","updated_input":' + "[" * 100_000, ""),
         ("\x00", ""),
     ],
-)  # fmt: skip
+)
 async def test_what_is_no_command_is_rejected_and_nothing_else(
     server: Server, frame: str, name: str
 ) -> None:
@@ -173,7 +177,9 @@ async def test_two_tabs_answer_and_one_wins(server: Server) -> None:
     resolved = [[e for e in tab.events if e["type"] == "permission_resolved"] for tab in tabs]
     assert resolved[0] == resolved[1]
     assert len(resolved[0]) == 1
-    assert [e for e in tabs[0].events if e["turn_id"]] == [e for e in tabs[1].events if e["turn_id"]]
+    assert [e for e in tabs[0].events if e["turn_id"]] == [
+        e for e in tabs[1].events if e["turn_id"]
+    ]
     for tab in tabs:
         tab.close()
 
@@ -376,5 +382,5 @@ async def test_two_thousand_frames_are_few_bytes(server: Server) -> None:
         frames.append(inflate.decompress(payload + b"\x00\x00\xff\xff"))
     tab.socket.close()
     chunks = [f for f in frames if b'"type":"agent_message_chunk"' in f]
-    assert b"w1999" in b"".join(chunks)
+    assert b"w1900" in b"".join(chunks)
     assert size < 250_000

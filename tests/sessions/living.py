@@ -95,9 +95,7 @@ class Reader:
                 await self._news.wait()
 
     async def ended(self, turn_id: str) -> TurnEnded:
-        event = await self.until(
-            lambda e: isinstance(e.body, TurnEnded) and e.turn_id == turn_id
-        )
+        event = await self.until(lambda e: isinstance(e.body, TurnEnded) and e.turn_id == turn_id)
         assert isinstance(event.body, TurnEnded)
         return event.body
 

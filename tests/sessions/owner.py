@@ -7,6 +7,7 @@ Commands: {"do": "prompt", "id", "text"}, {"do": "answer"} (allows whatever is p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -56,10 +57,8 @@ async def obey(session: Session, order: dict[str, str]) -> None:
         await session.prompt(Prompt(id=order["id"], content=(TextBlock(order["text"]),)))
     elif order["do"] == "answer":
         for request in session.info.pending_permissions:
-            try:
+            with contextlib.suppress(Conflict):  # settled meanwhile
                 await session.answer(allow(request))
-            except Conflict:
-                pass  # settled meanwhile
 
 
 async def publish(subscriber: object) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from agent_lab.protocol.events import (
     AgentMessage,
     AgentMessageChunk,
     AgentOutputInvalid,
+    Event,
     Notice,
     PermissionResolved,
     TextBlock,
@@ -247,15 +249,17 @@ def test_cancel_keeps_the_partial_answer(tmp_path: Path) -> None:
             await ask_a_b_c(session, reader)
             for tokens in (1, 2, 3, 5, 8):
                 racing = await send(session, f"!tokens {tokens} rate 1000")
-                await reader.until(
-                    lambda e, t=racing: e.turn_id == t and isinstance(e.body, AgentMessageChunk | AgentMessage)
-                )
+                await reader.until(said_in(racing))
                 await session.cancel()
                 await reader.ended(racing)
             assert set(reader.ends().values()) == {1}
             await ask_a_b_c(session, reader)
 
     run(story())
+
+
+def said_in(turn: str) -> Callable[[Event], bool]:
+    return lambda e: e.turn_id == turn and isinstance(e.body, AgentMessageChunk | AgentMessage)
 
 
 def test_an_agent_that_ignores_cancel_is_ended(
@@ -490,7 +494,8 @@ def test_an_agent_that_is_missing_is_named_with_the_next_step(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("faults", "reason"), [("--exit-at-start 3", "agent_start_failed"), ("--hang-start", "agent_start_failed")]
+    ("faults", "reason"),
+    [("--exit-at-start 3", "agent_start_failed"), ("--hang-start", "agent_start_failed")],
 )
 def test_an_agent_that_does_not_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faults: str, reason: str
@@ -523,7 +528,8 @@ def test_failures_of_the_api_end_the_turn_with_a_next_step(
             assert ended.error is not None
             assert ended.error.reason == reason
             retries = [
-                e.body for e in reader.events
+                e.body
+                for e in reader.events
                 if isinstance(e.body, Notice) and e.body.code == "api_retry"
             ]
             assert retries
@@ -538,9 +544,7 @@ def test_a_turn_nobody_asked_for_is_shown(tmp_path: Path) -> None:
             session, reader = await new_session(manager)
             turn = await send(session, "!unasked")
             await reader.ended(turn)
-            unasked = await reader.until(
-                lambda e: e.type == "turn_started" and e.turn_id != turn
-            )
+            unasked = await reader.until(lambda e: e.type == "turn_started" and e.turn_id != turn)
             assert unasked.turn_id is not None
             assert (await reader.ended(unasked.turn_id)).stop_reason == "end_turn"
             await ask_a_b_c(session, reader)
@@ -562,7 +566,7 @@ def test_values_that_look_like_flags_are_refused(tmp_path: Path) -> None:
             with pytest.raises(Invalid):
                 await session.set(Set(permission_mode="bypassPermissions"))
             await ask_a_b_c(session, reader)
-            await session.set(Set(title="--x\n\"quoted\"", model="opus", permission_mode="plan"))
+            await session.set(Set(title='--x\n"quoted"', model="opus", permission_mode="plan"))
             assert session.info.title == '--x "quoted"'
             assert (session.info.model, session.info.permission_mode) == ("opus", "plan")
 

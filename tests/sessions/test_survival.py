@@ -76,7 +76,7 @@ class Owner:
             event = json.loads(line)
             self.events.append(event)
             if wanted(event):
-                return event
+                return self.events[-1]
         raise AssertionError("the server ended")
 
     def kill(self) -> None:
@@ -105,6 +105,7 @@ def scripted_model() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+        assert process.stdout is not None
         process.stdout.close()
 
 
@@ -132,9 +133,7 @@ def test_every_turn_is_completed_exactly_once_through_fifty_kills(tmp_path: Path
                 text, _ = prompt_of(kind, number)
                 name = f"p{number}"
                 owner.say(do="prompt", id=name, text=text)
-                turn = owner.until(
-                    lambda e, n=name: e["type"] == "user_message" and e["message_id"] == n
-                )["turn_id"]
+                turn = owner.until(message_with(name))["turn_id"]
                 for _ in range(2):
                     strike(owner, kind, turn, chance)
                     owner.kill()
@@ -152,6 +151,10 @@ def test_every_turn_is_completed_exactly_once_through_fifty_kills(tmp_path: Path
                 process.kill()  # only after a failure: its agent would wait for a server for ever
 
 
+def message_with(name: str) -> Callable[[dict[str, Any]], bool]:
+    return lambda e: bool(e["type"] == "user_message" and e["message_id"] == name)
+
+
 def strike(owner: Owner, kind: str, turn: str, chance: random.Random) -> None:
     """Go on to a random moment of the turn."""
     moments = {
@@ -163,7 +166,7 @@ def strike(owner: Owner, kind: str, turn: str, chance: random.Random) -> None:
     wanted = "permission_request" if moment == "answered" else moment
 
     def reached(event: dict[str, Any]) -> bool:
-        return event["turn_id"] == turn and event["type"] in (wanted, "turn_ended")
+        return bool(event["turn_id"] == turn and event["type"] in (wanted, "turn_ended"))
 
     event = owner.until(reached)
     if moment == "agent_message_chunk" and event["type"] == moment:
@@ -175,8 +178,9 @@ def strike(owner: Owner, kind: str, turn: str, chance: random.Random) -> None:
         owner.say(do="answer")
         if chance.random() < 0.5:
             owner.until(
-                lambda e: e["turn_id"] == turn
-                and e["type"] in ("permission_resolved", "turn_ended")
+                lambda e: (
+                    e["turn_id"] == turn and e["type"] in ("permission_resolved", "turn_ended")
+                )
             )
 
 
@@ -186,7 +190,7 @@ def finish(owner: Owner, turn: str) -> None:
     def needs(event: dict[str, Any]) -> bool:
         if event["turn_id"] != turn:
             return False
-        return event["type"] == "turn_ended" or event["type"] == "permission_request"
+        return event["type"] in ("turn_ended", "permission_request")
 
     event = owner.until(needs)
     if event["type"] == "permission_request":

@@ -87,7 +87,8 @@ def test_what_was_appended_is_read_back_in_order(tmp_path: Path) -> None:
         async with opened(tmp_path) as log:
             number = await log.create(a_session())
             notices = [Notice(level="info", code="c", text=f"{i} 🧪") for i in range(20)]
-            await asyncio.gather(*(store(log, batch(number, i + 1, n)) for i, n in enumerate(notices)))
+            batches = [batch(number, i + 1, notice) for i, notice in enumerate(notices)]
+            await asyncio.gather(*(store(log, one) for one in batches))
             read = await log.events(number)
             assert [decode_event(one.json).body for one in read] == notices
             assert seqs(await log.events(number, after=5, limit=3)) == [6, 7, 8]
@@ -139,7 +140,8 @@ def test_output_offset_and_events_are_one_transaction(tmp_path: Path) -> None:
             await store(log, batch(number, 1, chunk("a"), stream=Stream("m", 10, b"{}")))
             bad = batch(number, 1, chunk("same seq"), stream=Stream("m", 20, b"{}"))
             good = batch(number, 2, chunk("b"), stream=Stream("m", 30, b"{}"))
-            results = await asyncio.gather(store(log, bad), store(log, good), return_exceptions=True)
+            both = (store(log, bad), store(log, good))
+            results = await asyncio.gather(*both, return_exceptions=True)
             assert isinstance(results[0], sqlite3.IntegrityError)
             assert results[1] is None
             assert await log.stream(number) == Stream("m", 30, b"{}")

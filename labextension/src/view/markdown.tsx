@@ -200,7 +200,9 @@ function holdsHtml(token: Token): boolean {
 function Html({ token }: { token: Token }): JSX.Element {
   const at = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    at.current?.replaceChildren(sanitise(Parser.parse([token])));
+    const nodes = sanitise(Parser.parse([token]));
+    // Nothing of it may be shown: then its words are, as words.
+    at.current?.replaceChildren(nodes.textContent.trim() || nodes.querySelector('img, hr') ? nodes : token.raw);
   }, [token]);
   return <div class="al-html" ref={at} />;
 }

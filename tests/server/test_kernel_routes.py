@@ -1,0 +1,172 @@
+"""The kernel routes, with a real kernel of the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.server.lab import DEADLINE, Answer, Json, Server, answer_of, ends, text
+
+
+class Kernel:
+    """A real kernel of the server, and what code in it can ask."""
+
+    def __init__(self, server: Server, session: Json, environment: Mapping[str, str]) -> None:
+        self.server = server
+        self.jupyter_session = session["id"]
+        self.id: str = session["kernel"]["id"]
+        self.environment = environment
+        self.headers = {"Authorization": f"Bearer {environment['AGENT_LAB_KERNEL_SECRET']}"}
+
+    def url(self, name: str, kernel_id: str | None = None) -> str:
+        return f"{self.environment['AGENT_LAB_URL']}agent-lab/kernel/{kernel_id or self.id}/{name}"
+
+    async def call(
+        self,
+        method: str,
+        name: str,
+        body: object = None,
+        headers: Mapping[str, str] | None = None,
+        kernel_id: str | None = None,
+    ) -> Answer:
+        return await self.server.fetch(
+            method, self.url(name, kernel_id), body, self.headers if headers is None else headers
+        )
+
+
+async def start_kernel(server: Server, jp_serverapp: Any, path: str) -> Kernel:
+    new = {"path": path, "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    answer = await server.fetch("POST", f"{server.url}api/sessions", new)
+    assert answer.status == 201, answer.body
+    kernel = jp_serverapp.kernel_manager.get_kernel(answer.json["kernel"]["id"])
+    return Kernel(server, answer.json, psutil.Process(kernel.provisioner.pid).environ())
+
+
+async def test_a_prompt_makes_the_session_of_this_notebook(
+    server: Server, jp_serverapp: Any, jp_root_dir: Path
+) -> None:
+    (jp_root_dir / "analysis").mkdir()
+    kernel = await start_kernel(server, jp_serverapp, "analysis/eda.ipynb")
+    none = await kernel.call("GET", "session")
+    assert (none.status, none.json["reason"]) == (404, "session_not_found")
+
+    context = [{"type": "output", "label": "Out[1]", "text": "42", "execution_count": 1}]
+    body = {"id": "m1", "content": text("why 42?"), "context": context}
+    sent = await kernel.call("POST", "prompt", body)
+    assert sent.status == 202
+    session_id = sent.json["session_id"]
+    assert sent.json["turn_id"]
+    turn = await server.ask(session_id, "", **body)
+    assert answer_of(turn).startswith("Answer to: ")
+    message = next(event for event in turn if event["type"] == "user_message")
+    assert (message["origin"], message["context"][0]["text"]) == ("magic", "42")
+
+    session = (await kernel.call("GET", "session")).json
+    assert session["id"] == session_id
+    assert session["notebook"] == {"path": "analysis/eda.ipynb", "kernel_id": kernel.id}
+    assert session["workspace"]["path"] == "analysis"
+    same = await server.call(
+        "POST", "sessions", {"notebook": "analysis/eda.ipynb", "kernel_id": kernel.id}
+    )
+    assert (same.status, same.json["id"]) == (200, session_id)
+
+    renamed = await server.fetch(
+        "PATCH",
+        f"{server.url}api/sessions/{kernel.jupyter_session}",
+        {"path": "analysis/renamed.ipynb"},
+    )
+    assert renamed.status == 200
+    assert (await kernel.call("GET", "session")).json["notebook"]["path"] == (
+        "analysis/renamed.ipynb"
+    )
+    posted = await kernel.call("POST", "session")
+    assert (posted.status, posted.json["id"]) == (200, session_id)
+
+
+async def test_cancel_and_events(server: Server, jp_serverapp: Any) -> None:
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    made = await kernel.call("POST", "session")
+    assert made.status == 201
+    stream = server.stream("GET", kernel.url("events") + "?after=0", headers=kernel.headers)
+    assert (await kernel.call("POST", "cancel")).status == 200
+    await kernel.call("POST", "prompt", {"content": text("!hang")})
+    await stream.until(lambda event: event["type"] == "turn_started")
+    assert (await kernel.call("POST", "cancel")).status == 200
+    await stream.until(lambda event: event["type"] == "turn_ended")
+    await server.call("POST", f"sessions/{made.json['id']}/end")
+    assert ends(await stream.end()) == ["cancelled"]
+
+
+async def test_a_folder_that_runs_things_is_not_entered_unasked(
+    server: Server, jp_serverapp: Any, jp_root_dir: Path
+) -> None:
+    (jp_root_dir / ".mcp.json").write_text("{}")
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    refused = await kernel.call("POST", "prompt", {"content": text("hello")})
+    assert (refused.status, refused.json["reason"]) == (409, "workspace_untrusted")
+    assert refused.json["message"].endswith(".")
+
+
+async def test_only_the_secret_only_from_kernels_and_only_for_kernels(
+    server: Server, jp_serverapp: Any
+) -> None:
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    await kernel.call("POST", "session")
+    strangers: list[Mapping[str, str]] = [
+        {},
+        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Bearer \u00e9"},
+        {"Authorization": kernel.headers["Authorization"][:-1]},
+        {"Authorization": kernel.headers["Authorization"].replace("Bearer", "token")},
+        server.headers,
+        {**kernel.headers, "Origin": "http://foreign.example"},
+        {**kernel.headers, "Origin": server.url.rstrip("/")},
+        {**kernel.headers, "Host": "rebound.example"},
+    ]
+    for headers in strangers:
+        for method, name, body in (
+            ("GET", "session", None),
+            ("POST", "session", None),
+            ("POST", "prompt", {"content": text("hello")}),
+            ("POST", "cancel", None),
+            ("GET", "events", None),
+        ):
+            answer = await kernel.call(method, name, body, headers)
+            assert answer.status == 403, (method, name, headers)
+    other = await kernel.call("GET", "session", kernel_id="0000")
+    assert (other.status, other.json["reason"]) == (404, "kernel_not_found")
+    session = (await kernel.call("GET", "session")).json
+    assert session["last_seq"] == 0
+
+
+async def test_a_kernel_that_runs_no_notebook(server: Server, jp_serverapp: Any) -> None:
+    answer = await server.fetch("POST", f"{server.url}api/kernels", {"name": "python3"})
+    pid = jp_serverapp.kernel_manager.get_kernel(answer.json["id"]).provisioner.pid
+    session = {"id": "", "kernel": {"id": answer.json["id"]}}
+    kernel = Kernel(server, session, psutil.Process(pid).environ())
+    refused = await kernel.call("POST", "prompt", {"content": text("hello")})
+    assert (refused.status, refused.json["reason"]) == (404, "notebook_not_found")
+
+
+@pytest.fixture
+def strict(jp_server_config: dict[str, Any]) -> None:
+    jp_server_config["ServerApp"]["allow_unauthenticated_access"] = False
+
+
+@pytest.mark.usefixtures("strict")
+async def test_where_the_server_lets_nobody_in_unauthenticated(
+    server: Server, jp_serverapp: Any
+) -> None:
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    assert (await kernel.call("POST", "session")).status == 201
+    assert (await kernel.call("POST", "session", headers={})).status == 403
+    session = (await kernel.call("GET", "session")).json
+    stranger = await server.chat(session["id"], {}, tail=1)
+    async with asyncio.timeout(DEADLINE):
+        assert await stranger.closed() == 4401

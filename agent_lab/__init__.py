@@ -36,14 +36,7 @@ def __getattr__(name: str) -> Any:
 
         return AgentChat
     if name == "__version__":
-        return _version()
+        from agent_lab.server.version import version
+
+        return version()
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("agent-lab")
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "0+unknown"

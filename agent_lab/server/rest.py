@@ -12,6 +12,7 @@ from agent_lab.protocol.commands import AnswerPermission, NewSession, Prompt, Se
 from agent_lab.protocol.errors import AgentLabError, Invalid
 from agent_lab.protocol.events import ContentBlock, ContextItem, Json, encode
 from agent_lab.server.routes import Answer, RouteHandler, Sent, Table, signed_in, whole
+from agent_lab.server.version import version
 
 if TYPE_CHECKING:
     from agent_lab.sessions.manager import Manager
@@ -329,8 +330,6 @@ async def export(request: RouteHandler, session_id: str) -> object:
 @API.route("GET", "health", "read", returns="Health")
 async def health(request: RouteHandler) -> object:
     """Whether the server can do its work, and what about it is not as it should be."""
-    from agent_lab import __version__
-
     durable, log = False, "ok"
     try:
         manager = await request.lab.manager()
@@ -338,7 +337,7 @@ async def health(request: RouteHandler) -> object:
         log = await manager.log_problem() or "ok"
     except AgentLabError as error:
         log = error.message
-    return {"status": "ok", "version": __version__, "durable_turns": durable, "log": log}
+    return {"status": "ok", "version": version(), "durable_turns": durable, "log": log}
 
 
 @API.route("GET", "openapi.json", "read", returns="OpenAPI")

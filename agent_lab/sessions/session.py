@@ -172,6 +172,7 @@ class Session:
         self._cancelling = False
         self._stopping = False
         self._failure: TurnError | None = None
+        self._own_title = NEW_TITLE
         self._ended = session.status == "ended"
         self._silence: asyncio.TimerHandle | None = None
         self._end_waiters: list[asyncio.Future[None]] = []
@@ -282,7 +283,8 @@ class Session:
         journal.emit(turn.id, TurnStarted(origin=origin))
         journal.prompt(message_id, turn.id)
         if self.info.title == NEW_TITLE:
-            journal.emit(None, SessionUpdated(title=title_of(content, context)))
+            self._own_title = title_of(content, context)
+            journal.emit(None, SessionUpdated(title=self._own_title))
         self._turn = turn
         self._open[turn.id] = None
         self._failure = None
@@ -659,6 +661,10 @@ class Session:
                 if turn_id is not None:
                     self._open[turn_id] = None
             case SessionUpdated():
+                if body.title is not UNSET:  # the agent's own idea; a person's title stays
+                    if self.info.title not in (NEW_TITLE, self._own_title):
+                        return
+                    self._own_title = body.title
                 changed = self._changes(body)
                 if changed is None:
                     return

@@ -1,0 +1,105 @@
+"""Fixtures of the stories: one browser, one model, a JupyterLab a module, evidence of failures."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.stories.lab import Lab, running_lab, scripted_model, with_model
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 30_000
+FAILED = pytest.StashKey[bool]()
+
+NewPage = Callable[[], Page]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "story: a person at a real browser; takes seconds")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Iterator[None]:
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
+@pytest.fixture(autouse=True)
+def jp_server_cleanup() -> None:
+    """No server runs in this process: those of the stories are processes of their own."""
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Ended with the package: Playwright's loop runs until then, and no other one can."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    expect.set_options(timeout=PATIENCE_MS)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def model_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with scripted_model(tmp_path_factory.mktemp("model")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, model_url: str) -> Iterator[Lab]:
+    """JupyterLab with the real claude."""
+    folder = tmp_path_factory.mktemp("lab")
+    with running_lab(folder, with_model(folder, model_url)) as lab:
+        yield lab
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    context = browser.new_context(viewport={"width": 1400, "height": 850})
+    context.set_default_timeout(PATIENCE_MS)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def new_page(
+    context: BrowserContext, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[NewPage]:
+    """Tabs of one browser. After a failure their pictures and consoles lie in tmp_path."""
+    said: list[str] = []
+
+    def make() -> Page:
+        page = context.new_page()
+        number = len(context.pages)
+        page.on("console", lambda message: said.append(f"{number} {message.type} {message.text}"))
+        page.on("pageerror", lambda error: said.append(f"{number} uncaught {error}"))
+        return page
+
+    yield make
+    if request.node.stash.get(FAILED, True):
+        (tmp_path / "console.txt").write_text("\n".join(said))
+        for number, page in enumerate(context.pages, 1):
+            page.screenshot(path=tmp_path / f"page-{number}.png")
+
+
+@pytest.fixture
+def page(new_page: NewPage) -> Page:
+    return new_page()

@@ -1,0 +1,76 @@
+"""The demo as a newcomer plays it: run all, send the error, allow, run again, Ctrl-C."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.stories.lab import PATIENCE_SECONDS, free_port, surroundings
+from tests.stories.panel import Panel
+
+pytestmark = pytest.mark.story
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The running demo and the address it printed."""
+    command = [sys.executable, "-m", "jupyter", "agent-lab", "demo", "--no-browser"]
+    with subprocess.Popen(
+        [*command, f"--port={free_port()}"], cwd=tmp_path, env=surroundings(tmp_path),
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            yield process, next(line.strip() for line in process.stdout if "http://" in line)
+        finally:
+            process.terminate()
+
+
+def test_a_failing_cell_is_repaired(
+    demo: tuple[subprocess.Popen[str], str], page: Page
+) -> None:
+    process, address = demo
+    page.goto(address)
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    last = page.locator(".jp-Notebook .jp-CodeCell").last
+    expect(last).to_be_visible()
+
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+    expect(last).to_contain_text("could not convert string to float")
+    last.get_by_role("button", name="Send to agent").click()
+
+    panel = Panel(page)
+    expect(panel.region.get_by_text("Demo model: scripted answers")).to_be_visible()
+    expect(panel.button(re.compile(r"^error in \[\d+\]$"))).to_be_visible()
+    panel.ask("Why does the last cell fail? Fix it.")
+
+    thinking = panel.log.get_by_role("group", name="Thinking").first
+    expect(thinking).to_contain_text("The last cell calls revenue_by_region")
+    expect(panel.tool("Read report.py").or_(panel.tool("Read")).first).to_be_visible()
+    panel.choose("Allow once")
+    panel.choose("Allow once")
+
+    expect(panel.log.get_by_text("The report works again:")).to_be_visible()
+    expect(panel.log.get_by_role("table")).to_contain_text("north")
+    panel.status("Idle")
+    expect(panel.region.get_by_role("status", name="Cost")).to_contain_text("$")
+
+    last.locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Control+Enter")
+    expect(last.locator(".jp-OutputArea-output table")).to_be_visible()
+    expect(last).not_to_contain_text("could not convert")
+
+    started = psutil.Process(process.pid).children(recursive=True)
+    assert started
+    process.send_signal(signal.SIGINT)
+    assert process.wait(PATIENCE_SECONDS) == 0
+    assert [child for child in started if child.is_running()] == []

@@ -85,6 +85,7 @@ def send(server: Server, text: str, session_id: str | None, path: Path | None, f
     route = f"sessions/{quote(session_id, safe='')}/prompt"
     body = {
         "id": str(uuid.uuid4()),
+        "origin": "cli",
         "content": [{"type": "text", "text": text}],
         "context": [],
     }

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
+from msgspec.structs import replace
 from tornado import web
 
 from agent_lab.protocol.commands import NewSession, Prompt
@@ -78,8 +79,14 @@ async def prompt(request: RouteHandler, kernel_id: str) -> object:
     """Send a prompt to the session of this kernel's notebook, which is made when there is none."""
     body = request.body(PromptBody)
     session, _ = await _create(request, kernel_id)
+    # A kernel does not know the path of its notebook once that was renamed; the server does.
+    bound = session.info.notebook
+    context = tuple(
+        item if item.notebook or bound is None else replace(item, notebook=bound.path)
+        for item in body.context
+    )
     message = Prompt(
-        id=body.id or str(uuid.uuid4()), content=body.content, context=body.context, origin="magic"
+        id=body.id or str(uuid.uuid4()), content=body.content, context=context, origin="magic"
     )
     accepted = await session.prompt(message)
     return Answer({"session_id": session.id, **accepted_fields(accepted)}, 202)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from msgspec import Struct
@@ -36,6 +36,7 @@ class PromptBody(Struct, frozen=True, forbid_unknown_fields=True):
     content: tuple[ContentBlock, ...] = ()
     context: tuple[ContextItem, ...] = ()
     id: str = ""
+    origin: Literal["api", "cli", "notebook", "terminal", "review"] = "api"
 
 
 class PermissionBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -184,7 +185,10 @@ async def prompt(request: RouteHandler, session_id: str) -> object:
     """Send a prompt: 202, or the turn's events until it ended (Accept: text/event-stream)."""
     body = request.body(PromptBody)
     message = Prompt(
-        id=body.id or str(uuid.uuid4()), content=body.content, context=body.context, origin="api"
+        id=body.id or str(uuid.uuid4()),
+        content=body.content,
+        context=body.context,
+        origin=body.origin,
     )
     manager = await request.lab.manager()
     session = await manager.get(session_id)

@@ -22,6 +22,7 @@ from agent_lab.protocol.events import (
     Event,
     Notice,
     Session,
+    SessionUsage,
     Usage,
     encode,
     join_event,
@@ -106,15 +107,17 @@ class Journal:
             if covered is not None:
                 self._waiting.remove(covered)
         if isinstance(body, Usage) and self._usage is not None:
-            # Totals are absolute: of several in one frame only the last is worth telling.
-            waiting = self._usage
-            waiting.body = body
-        else:
-            waiting = self._number(turn_id, body)
+            # Totals are absolute: of several in one frame only the last is worth telling. It stands
+            # at its place in the order, so it moves neither `last_seq` nor `updated_at`.
+            self._usage.body = body
+            self.session.usage = SessionUsage(**msgspec.structs.asdict(body))
+            self._changed = True
+            return
+        waiting = self._number(turn_id, body)
         if isinstance(body, Usage):
             self._usage = waiting
-        last = self.session.last_seq
-        fold_session(self.session, Event(last, self.session.id, turn_id, waiting.time, body))
+        event = Event(waiting.seq, self.session.id, turn_id, waiting.time, body)
+        fold_session(self.session, event)
         self._changed = True
 
     def _number(self, turn_id: str | None, body: AnyBody) -> _Waiting:

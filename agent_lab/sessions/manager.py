@@ -33,9 +33,10 @@ from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.sessions import workspace
 from agent_lab.sessions.session import NEW_TITLE, Session, Settings, plain_value
 from agent_lab.store import ledger
-from agent_lab.store.event_log import EventLog, Stored, transaction
+from agent_lab.store.event_log import EventLog, Stored, forget_events, transaction
 
 _log = logging.getLogger(__name__)
+_NO_SESSION = "There is no such session. It may have been deleted."
 IDLE_CHECK_SECONDS = 60.0
 AGENTS_AGE_SECONDS = 60.0
 DELETED_KEPT_DAYS = 1
@@ -68,12 +69,14 @@ class Manager:
         """Open the log and take up the agents that outlived an earlier server."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self.log.open()
+        await self.log.read(partial(_purge, days=DELETED_KEPT_DAYS))
         for folder in await asyncio.to_thread(_run_folders, self.settings.data_dir):
             try:
-                session = await self.get(folder)
+                session = await self._get(folder)
                 await session.adopt()
             except NotFound:
-                shutil.rmtree(self.settings.data_dir / "run" / folder, ignore_errors=True)
+                run = self.settings.data_dir / "run" / folder
+                await asyncio.to_thread(shutil.rmtree, run, True)
             except AgentLabError as error:
                 _log.info("agent_lab: session %s is left alone: %s", folder, error.message)
         self._idle = asyncio.get_running_loop().call_later(IDLE_CHECK_SECONDS, self._check_idle)
@@ -114,14 +117,22 @@ class Manager:
         self._idle = loop.call_later(IDLE_CHECK_SECONDS, self._check_idle)
         oldest = loop.time() - self.settings.idle_timeout
         for session in self._sessions.values():
-            if session.is_live and not session.is_running and not session.journal.watched:
-                if session.last_used < oldest:
-                    self.start_task(session.sleep(), f"{session.id}: sleep")
+            unused = not session.is_running and not session.journal.watched
+            if session.is_live and unused and session.last_used < oldest:
+                self.start_task(session.sleep(), f"{session.id}: sleep")
 
     # ------------------------------------------------------------ sessions
 
     async def get(self, session_id: str) -> Session:
-        """Raises NotFound."""
+        """A session of this server's root. Raises NotFound."""
+        session = await self._get(session_id)
+        root = self.settings.root_dir.resolve()
+        if not Path(session.info.workspace.cwd).is_relative_to(root):
+            # Of the same person's other server, whose log this is too.
+            raise NotFound(_NO_SESSION)
+        return session
+
+    async def _get(self, session_id: str) -> Session:
         session = self._sessions.get(session_id)
         if session is not None:
             return session
@@ -141,8 +152,8 @@ class Manager:
 
     async def _load(self, session_id: str) -> Session:
         stored = await self.log.load(session_id)
-        if stored is None or stored.deleted:
-            raise NotFound("There is no such session. It may have been deleted.")
+        if stored is None:
+            raise NotFound(_NO_SESSION)
         info = stored.session
         if info.status not in ("ended", "stopped", "failed"):
             # Its process belongs to another server, or it ended with a server: `adopt` knows.
@@ -428,7 +439,8 @@ def _first_seq(db: sqlite3.Connection, number: int, turn_id: str) -> int:
 
 def _find_session(db: sqlite3.Connection, kernel_id: str | None, cwd: str) -> list[str]:
     rows = db.execute(
-        "SELECT id FROM sessions WHERE deleted_at IS NULL AND status<>'ended' AND parent_id IS NULL "
+        "SELECT id FROM sessions "
+        "WHERE deleted_at IS NULL AND status<>'ended' AND parent_id IS NULL "
         "AND (kernel_id=? OR cwd=?) ORDER BY kernel_id IS ? DESC, updated_at DESC",
         (kernel_id, cwd, kernel_id),
     )
@@ -437,6 +449,21 @@ def _find_session(db: sqlite3.Connection, kernel_id: str | None, cwd: str) -> li
 
 def _count_sessions(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT count(*) FROM sessions WHERE deleted_at IS NULL").fetchone()[0])
+
+
+def _purge(db: sqlite3.Connection, days: int) -> None:
+    """Forget for good what was said in sessions deleted some days ago; what they cost stays."""
+    old = db.execute(
+        "SELECT number FROM sessions WHERE state <> '' AND "
+        "deleted_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)",
+        (f"-{days} days",),
+    ).fetchall()
+    for (number,) in old:
+        with transaction(db):
+            for table in ("turns", "prompts", "streams", "search"):
+                db.execute(f"DELETE FROM {table} WHERE session=?", (number,))
+            forget_events(db, number)
+            db.execute("UPDATE sessions SET state='', title='' WHERE number=?", (number,))
 
 
 def _mark_deleted(db: sqlite3.Connection, session_id: str, time: str) -> None:

@@ -40,7 +40,8 @@ class Subscriber:
             return False
         self._waiting.extend(events)
         self._bytes += sum(len(event.json) for event in events)
-        if self._bytes > MAX_WAITING_BYTES:
+        # One huge event is no sign of a slow reader; many that wait are.
+        if self._bytes > MAX_WAITING_BYTES and len(self._waiting) > len(events):
             self.dropped = True
             self._waiting.clear()
         self._wake.set()

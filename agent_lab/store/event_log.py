@@ -92,7 +92,6 @@ Appended = Callable[[Exception | None], None]
 class StoredSession(Struct, frozen=True):
     number: int
     session: Session
-    deleted: bool
 
 
 class EventLog:
@@ -208,6 +207,7 @@ class EventLog:
         return await self.read(partial(_create, session=session))
 
     async def load(self, session_id: str) -> StoredSession | None:
+        """None: there is none, or it was deleted."""
         return await self.read(partial(_load, session_id=session_id))
 
     async def events(
@@ -362,16 +362,21 @@ def _create(db: sqlite3.Connection, session: Session) -> int:
         return int(row[0])
 
 
+def forget_events(db: sqlite3.Connection, number: int) -> None:
+    base = number << _SEQ_BITS
+    db.execute("DELETE FROM events WHERE id BETWEEN ? AND ?", (base, base + _SEQ_MASK))
+
+
 # ---------------------------------------------------------------- reading, on a reader's thread
 
 
 def _load(db: sqlite3.Connection, session_id: str) -> StoredSession | None:
     row = db.execute(
-        "SELECT number, state, deleted_at FROM sessions WHERE id=?", (session_id,)
+        "SELECT number, state FROM sessions WHERE id=? AND deleted_at IS NULL", (session_id,)
     ).fetchone()
     if row is None:
         return None
-    number, state, deleted_at = row
+    number, state = row
     session = _decode_session(state)
     base = number << _SEQ_BITS
     (last,) = db.execute(
@@ -379,15 +384,15 @@ def _load(db: sqlite3.Connection, session_id: str) -> StoredSession | None:
     ).fetchone()
     if last is not None:  # chunks move the log on without touching the session object
         session.last_seq = max(session.last_seq, last & _SEQ_MASK)
-    return StoredSession(number, session, deleted_at is not None)
+    return StoredSession(number, session)
 
 
 def _events(
     db: sqlite3.Connection, number: int, after: int, before: int | None, limit: int
 ) -> list[Stored]:
     base = number << _SEQ_BITS
-    first = base + after + 1
-    last = base + (_SEQ_MASK if before is None else max(before - 1, 0))
+    first = base + min(after + 1, _SEQ_MASK)
+    last = base + (_SEQ_MASK if before is None else min(max(before - 1, 0), _SEQ_MASK))
     backwards = before is not None and after == 0
     rows = db.execute(
         "SELECT e.id, e.turn_id, e.time, e.body FROM events e WHERE e.id BETWEEN ? AND ? "

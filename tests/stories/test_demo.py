@@ -34,9 +34,7 @@ def demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             process.terminate()
 
 
-def test_a_failing_cell_is_repaired(
-    demo: tuple[subprocess.Popen[str], str], page: Page
-) -> None:
+def test_a_failing_cell_is_repaired(demo: tuple[subprocess.Popen[str], str], page: Page) -> None:
     process, address = demo
     page.goto(address)
     page.locator("#jupyterlab-splash").wait_for(state="detached")

@@ -564,7 +564,7 @@ class Session:
             command=command,
             session_id=self.id,
             resume=(info.agent_session_id or self.id) if conversation else None,
-            model=info.model,
+            model=None if info.model == "default" else info.model,
             permission_mode=mode,
             trusted=trusted,
             allow_bypass=settings.allow_bypass_permissions,
@@ -665,6 +665,8 @@ class Session:
                     if self.info.title not in (NEW_TITLE, self._own_title):
                         return
                     self._own_title = body.title
+                if body.models and self.info.model is None:
+                    body = msgspec.structs.replace(body, model=body.models[0].id)
                 changed = self._changes(body)
                 if changed is None:
                     return

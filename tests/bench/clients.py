@@ -24,6 +24,7 @@ from agent_lab.protocol.events import TextBlock
 from .servers import TOKEN
 
 TURN_SECONDS = 240.0
+END_SECONDS = 10.0
 API = "agent-lab/api"
 STAMP = re.compile(r"w(\d+)«t=(\d+)»")
 
@@ -214,6 +215,7 @@ class Pipe(asyncio.SubprocessProtocol):
         self.bytes = 0
         self._rest = b""
         self._news = asyncio.Event()
+        self.gone = asyncio.Event()
         self._transport: asyncio.SubprocessTransport | None = None
         self._adapter = ClaudeAdapter("")
 
@@ -229,6 +231,7 @@ class Pipe(asyncio.SubprocessProtocol):
         self._news.set()
 
     def process_exited(self) -> None:
+        self.gone.set()
         self._news.set()
 
     def send(self, message: bytes) -> None:
@@ -291,4 +294,8 @@ async def piped(
     finally:
         if transport.get_returncode() is None:
             transport.terminate()
-        transport.close()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await pipe.gone.wait()
+        finally:
+            transport.close()

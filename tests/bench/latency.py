@@ -19,6 +19,7 @@ from .servers import (
 
 FRAME_MS = 16.0
 ADDED_MS = 1.5
+FIRST = 5
 
 
 async def token_to_socket(run: Run) -> AsyncIterator[Figure]:
@@ -36,6 +37,16 @@ async def token_to_socket(run: Run) -> AsyncIterator[Figure]:
                 prompt = f"stream {{}} tokens at {rate}/s, stamped"
                 count = run.pick(300, 100)
                 here, there = await in_turns(chat, pipe, prompt, count, run.pick(4, 2))
+                if rate == 50:
+                    yield Figure(
+                        what=f"slowest of a turn's first {FIRST} tokens, {rate}/s",
+                        here=median(slowest_first(here, count)),
+                        baseline=median(slowest_first(there, count)),
+                        baseline_is="the same claude's stdout on a pipe",
+                        unit="ms",
+                        how="added",
+                        note=f"median of {len(here) // count} turns",
+                    )
                 yield Figure(
                     what=f"model token → WebSocket, p50, {rate} tokens/s",
                     here=median(here),
@@ -91,6 +102,11 @@ async def in_turns(
             if number:
                 ages += whole(tokens, count)
     return found
+
+
+def slowest_first(ages: Sequence[float], count: int) -> list[float]:
+    """Of each turn of `count` tokens, how long the slowest of its first ones took."""
+    return [max(ages[begin : begin + FIRST]) for begin in range(0, len(ages), count)]
 
 
 def whole(tokens: Sequence[Token], count: int) -> list[float]:

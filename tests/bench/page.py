@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Page
 
-from .browser import chromium, clock_offset, open_lab
+from .browser import Traffic, chromium, clock_offset, open_lab
 from .clients import API, call, new_session
 from .history import LAST_WORDS, Past, lay
 from .measures import Run
@@ -100,33 +100,32 @@ WATCH = """
 async def weight(run: Run) -> AsyncIterator[Figure]:
     """JupyterLab with and without our extension, each time in a fresh browser profile."""
     front_end = built_front_end(production=True)
-    loaded: dict[bool, list[float]] = {False: [], True: []}
-    requests = {False: 0, True: 0}
-    async with chromium() as browser:
-        for extension in (False, True):
-            async with jupyter(
-                run.room(str(extension)),
-                lab=True,
-                extension=extension,
-                front_end=front_end if extension else None,
-            ) as server:
-                for _ in range(run.pick(3, 1)):
-                    page, traffic = await open_lab(browser, server)
-                    await traffic.quiet()
-                    loaded[extension].append(traffic.bytes / MB)
-                    requests[extension] = traffic.requests
-                    await page.context.close()
+    bare = await loaded(run, "bare", extension=False, widgets=False)
+    plain = await loaded(run, "plain", extension=False)
+    ours = await loaded(run, "ours", front_end=front_end)
+    what = "JupyterLab's page, no panel open"
     yield Figure(
-        what="JupyterLab's page, no panel open",
-        here=median(loaded[True]),
-        baseline=median(loaded[False]),
-        baseline_is="the page without the extension",
-        unit="MB",
-        how="added",
-        target=0.1,
-        digits=3,
-        note=f"{requests[True]} over {requests[False]} requests",
-    )
+        what=what, here=ours[0], baseline=plain[0],
+        baseline_is="the page without the extension", unit="MB", how="added", target=0.1, digits=3,
+        note=f"{ours[1]} over {plain[1]} requests",
+    )  # fmt: skip
+    yield Figure(
+        what="    with ipywidgets and anywidget, which come along",
+        here=ours[0], baseline=bare[0], baseline_is="the page without these either",
+        unit="MB", how="added", target=0.1, digits=3, note=f"{ours[1]} over {bare[1]} requests",
+    )  # fmt: skip
+
+
+async def loaded(run: Run, name: str, **variant: Any) -> tuple[float, int]:
+    """(MB, requests) of one variant of JupyterLab's page until nothing more comes, medians."""
+    found: list[Traffic] = []
+    async with chromium() as browser, jupyter(run.room(name), lab=True, **variant) as server:
+        for _ in range(run.pick(3, 1)):
+            page, traffic = await open_lab(browser, server)
+            await traffic.quiet()
+            found.append(traffic)
+            await page.context.close()
+    return median([each.bytes / MB for each in found]), found[-1].requests
 
 
 async def open_session(run: Run) -> AsyncIterator[Figure]:

@@ -22,6 +22,9 @@ from agent_lab.demo.sample import claude_environment
 PROJECT = Path(__file__).parents[2]
 FAKE_AGENT = (sys.executable, str(PROJECT / "tests" / "fakes" / "fake_agent.py"))
 LAB_EXTENSION = "@agent-lab/labextension"
+OURS = ("@agent-lab",)
+WIDGETS = ("@jupyter-widgets", "anywidget")
+"""Lab extensions of packages that ours depends on."""
 TOKEN = "not-a-secret"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -97,11 +100,12 @@ async def jupyter(
     lab: bool = False,
     extension: bool = True,
     front_end: Path | None = None,
+    widgets: bool = True,
 ) -> AsyncIterator[Server]:
     """A server of its own in `folder`, ended with all it started.
 
     `extension` False: the same without ours. `front_end`: our built lab extension, to be seen by
-    the page; without it a page has JupyterLab's own extensions and the widgets' only.
+    the page. `widgets` False: a page without those of the packages that ours brings along.
     """
     root = folder / "root"
     root.mkdir(parents=True, exist_ok=True)
@@ -114,7 +118,7 @@ async def jupyter(
         f"--ServerApp.jpserver_extensions={{'agent_lab': {extension}}}",
     ]  # fmt: skip
     if lab:
-        seen = _lab_extensions(folder / "labextensions", front_end)
+        seen = _lab_extensions(folder / "labextensions", front_end, widgets)
         command += [
             "--LabApp.extension_manager=readonly", "--LabApp.expose_app_in_browser=True",
             "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -172,12 +176,12 @@ def bundle() -> bytes:
     return file.read_bytes()
 
 
-def _lab_extensions(target: Path, front_end: Path | None) -> Path:
+def _lab_extensions(target: Path, front_end: Path | None, widgets: bool) -> Path:
     """A folder with what is installed here but ours, and ours only when it is given."""
     for folder in map(Path, reversed(jupyter_path("labextensions"))):
         for manifest in [*folder.glob("*/package.json"), *folder.glob("@*/*/package.json")]:
             name = manifest.parent.relative_to(folder)
-            if str(name) != LAB_EXTENSION:
+            if name.parts[0] not in (*OURS, *(() if widgets else WIDGETS)):
                 _link(target / name, manifest.parent)
     if front_end is not None:
         _link(target / LAB_EXTENSION, front_end)

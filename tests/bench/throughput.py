@@ -11,10 +11,12 @@ from pathlib import Path
 
 from agent_lab.demo.sample import prepare_workspace
 from agent_lab.protocol.commands import NewSession, Prompt
-from agent_lab.protocol.events import TextBlock
+from agent_lab.protocol.events import AgentMessage, TextBlock, decode_event
+from agent_lab.protocol.transcript import text_of
 from agent_lab.sessions.manager import Manager
 from agent_lab.sessions.session import Settings
 from agent_lab.sessions.subscribers import Subscriber
+from agent_lab.store.event_log import Stored
 
 from .clients import TURN_SECONDS, piped
 from .measures import Run
@@ -95,18 +97,41 @@ async def replayed(folder: Path, recorded: Path, turns: int) -> float:
         subscriber = await session.subscribe(after=0)
         await session.open()
         await until(subscriber, b'"status":"idle"')
+        heard: list[Stored] = []
         began = time.process_time()
         for number in range(turns):
             content = (TextBlock("say what was recorded"),)
             await session.prompt(Prompt(id=f"prompt-{number}", content=content))
-            await until(subscriber, b'"type":"turn_ended"')
-        return time.process_time() - began
+            heard += await until(subscriber, b'"type":"turn_ended"')
+        took = time.process_time() - began
+        assert words_of(heard) == streamed(recorded), "not all that was recorded was heard"
+        return took
     finally:
         await manager.stop()
 
 
-async def until(subscriber: Subscriber, wanted: bytes) -> None:
+async def until(subscriber: Subscriber, wanted: bytes) -> list[Stored]:
+    """What came up to the batch that has what is wanted."""
+    heard: list[Stored] = []
     async with asyncio.timeout(TURN_SECONDS):
         async for events in subscriber:
+            heard += events
             if any(wanted in event.json for event in events):
-                return
+                break
+    return heard
+
+
+def words_of(heard: list[Stored]) -> str:
+    """The agent's finished messages."""
+    bodies = [decode_event(event.json).body for event in heard]
+    return "".join(text_of(body.content) for body in bodies if isinstance(body, AgentMessage))
+
+
+def streamed(recorded: Path) -> str:
+    """The text deltas of the recording."""
+    said: list[str] = []
+    for file in sorted(recorded.glob("turn-*.jsonl")):
+        for line in map(json.loads, file.read_bytes().splitlines()):
+            delta = line.get("event", {}).get("delta", {})
+            said.append(delta.get("text", "") if line["type"] == "stream_event" else "")
+    return "".join(said)

@@ -77,8 +77,9 @@ def test_a_client_that_joins_at_any_point_sees_the_fold_of_the_log(tmp_path: Pat
             late = await Reader(session).start()
             await reader.ended(turn)
             await ask(session, reader, "!bash 'echo hi'")
-            await late.until(lambda e: e.seq == reader.events[-1].seq)
-            await session.journal.stored()
+            await session.end()
+            last = session.info.last_seq
+            await asyncio.gather(*(r.until(lambda e: e.seq == last) for r in (reader, late)))
             stored = await manager.log.load(session.id)
             assert stored is not None
             assert encode(stored.session) == encode(session.info)

@@ -12,6 +12,7 @@ from tests.stories.lab import Lab
 
 # A button of a permission does nothing in its first half second, lest a stray click decides.
 LATE_MS = 700
+TRIES = 10
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Panel:
         button = self.button(option)
         expect(button).to_be_visible()
         request = button.element_handle()
-        while True:
+        for _ in range(TRIES):
             button.click()
             try:
                 self.region.page.wait_for_function(
@@ -79,6 +80,7 @@ class Panel:
             except TooLate:
                 continue
             return
+        raise AssertionError(f"{option} does nothing")
 
 
 def open_lab(page: Page, lab: Lab, workspace: str, document: str = "") -> None:

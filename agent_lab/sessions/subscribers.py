@@ -62,12 +62,12 @@ class Subscriber:
             yield page
         while not self.dropped:
             if self._waiting:
-                events = [event for event in self._waiting if event.seq > self.after]
+                # All of them came after `_upto`: the session registered us when that was the last.
+                events = list(self._waiting)
                 self._waiting.clear()
                 self._bytes = 0
-                if events:
-                    self.after = events[-1].seq
-                    yield events
+                self.after = events[-1].seq
+                yield events
             elif self.finished:
                 return
             else:

@@ -66,10 +66,14 @@ async def new_session(server_url: str) -> str:
 
 
 class Chat:
-    """A WebSocket client of one session; it keeps every frame with the time it came (ns)."""
+    """A WebSocket client of one session; it keeps every frame with the time it came (ns).
+
+    `acks`: how many ms after each prompt its ack came.
+    """
 
     def __init__(self) -> None:
         self.frames: list[tuple[int, str]] = []
+        self.acks: list[float] = []
         self.closed: int | None = None
         self._connection: WebSocketClientConnection | None = None
         self._news = asyncio.Event()
@@ -121,11 +125,14 @@ class Chat:
         assert self._connection is not None
         block = {"type": "text", "text": text}
         prompt = {"type": "prompt", "id": uuid.uuid4().hex, "content": [block], "context": []}
+        sent = time.monotonic_ns()
         await self._connection.write_message(json.dumps(prompt))
         end = await self.until(lambda frame: '"type":"turn_ended"' in frame, start)
         ended = json.loads(self.frames[end][1])
         if ended["stop_reason"] != "end_turn":
             raise AssertionError(f"the turn ended so: {ended}")
+        acked = await self.until(lambda frame: '"type":"ack"' in frame, start)
+        self.acks.append((self.frames[acked][0] - sent) / 1e6)
         return self.frames[start : end + 1]
 
     async def ask(self, text: str) -> list[Token]:

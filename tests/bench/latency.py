@@ -59,6 +59,12 @@ async def token_to_socket(run: Run) -> AsyncIterator[Figure]:
                     f"{len(here)} tokens"
                     + ("" if rate < 1000 / FRAME_MS else "; tokens of one frame go out together"),
                 )
+            yield Figure(
+                what="prompt sent → acknowledged, when it is stored",
+                here=median(chat.acks),
+                unit="ms",
+                note=f"median of {len(chat.acks)} prompts, the slowest {max(chat.acks):.1f} ms",
+            )
             chat.close()
 
 

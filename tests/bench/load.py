@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from .clients import Answering, Chat, Token, lost_or_misplaced, new_session, piped
 from .measures import Run
 from .report import Figure, median, percentile
-from .servers import FAKE_AGENT, Server, jupyter, scratch_environment
+from .servers import FAKE_AGENT, PROJECT, Server, jupyter, scratch_environment
 
 SESSIONS = 20
 RATE = 50
@@ -111,7 +111,7 @@ async def asked(server: Server, seconds: float) -> list[float]:
     """How long each of many requests took, in ms."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", f"{__package__}.asking", str(server.port), str(seconds),
-        stdout=asyncio.subprocess.PIPE,
+        cwd=PROJECT, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     said, _ = await process.communicate()
     return [float(line) for line in said.split()]

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent_lab.agents.adapters.base import Fact
 from agent_lab.protocol.commands import AnswerPermission, NewSession, Set
 from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid, NotFound
 from agent_lab.protocol.events import (
@@ -135,6 +136,25 @@ def test_prompts_queue_while_a_turn_runs(tmp_path: Path) -> None:
             assert session.info.queue == ()
             with pytest.raises(Conflict):
                 await session.queue_remove("q2")
+
+    run(story())
+
+
+def test_an_end_that_is_said_twice_is_one_end(tmp_path: Path) -> None:
+    """Invariant 2, whatever the agent says."""
+
+    async def story() -> None:
+        async with managing(settings_for(tmp_path)) as manager:
+            session, reader = await new_session(manager)
+            turn = await send(session, "!hang")
+            await reader.status("running")
+            for _ in range(2):
+                session.heard(Fact(turn, TurnEnded(stop_reason="end_turn")))
+            session.heard(Fact("no-such-turn", TurnEnded(stop_reason="end_turn")))
+            session.has_read()
+            await session.end()
+            assert reader.ends() == {turn: 1}
+            assert session.info.usage.turns == 1
 
     run(story())
 
@@ -591,6 +611,9 @@ def test_usage_is_exact_and_never_falls(tmp_path: Path) -> None:
             by_turn = await manager.charges("turn", session.id)
             ended = [e.body for e in reader.events if isinstance(e.body, TurnEnded)]
             assert session.info.usage.input_tokens == sum(t.usage.input_tokens for t in ended)
+            # Six turns of one call each; what the crashed turn took was never said.
+            assert session.info.usage.input_tokens == 6 * 25
+            assert session.info.usage.output_tokens == 6 * 12
             assert ledger[0].input_tokens == session.info.usage.input_tokens
             assert ledger[0].cost_usd == pytest.approx(session.info.usage.cost_usd)
             assert len(by_turn) == 6

@@ -180,6 +180,28 @@ def test_a_locked_database_is_waited_for_and_told(tmp_path: Path) -> None:
     run(story())
 
 
+def test_nobody_sees_what_is_not_stored(tmp_path: Path) -> None:
+    """Append, then publish: while the database cannot take an event, no reader has it."""
+
+    async def story() -> None:
+        async with opened(tmp_path) as log:
+            number = await log.create(a_session())
+            journal = Journal(log, number, a_session())
+            pages = aiter(await journal.subscribe(after=0, tail=None))
+            with closing(sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                journal.emit("t1", chunk("text"))
+                journal.flush()
+                waiting = asyncio.ensure_future(anext(pages))
+                done, _ = await asyncio.wait([waiting], timeout=0.3)
+                assert not done
+                other.execute("ROLLBACK")
+            assert seqs(await waiting) == [1]
+            await pages.aclose()  # type: ignore[attr-defined]
+
+    run(story())
+
+
 @pytest.mark.parametrize("damage", [b"not a database", b""])
 def test_an_unreadable_file_is_left_as_it_is(tmp_path: Path, damage: bytes) -> None:
     file = tmp_path / "log.sqlite"

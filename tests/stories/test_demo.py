@@ -32,6 +32,7 @@ def demo(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
             yield process, next(line.strip() for line in process.stdout if "http://" in line)
         finally:
             process.terminate()
+            process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def test_a_failing_cell_is_repaired(demo: tuple[subprocess.Popen[str], str], page: Page) -> None:
@@ -40,6 +41,8 @@ def test_a_failing_cell_is_repaired(demo: tuple[subprocess.Popen[str], str], pag
     page.locator("#jupyterlab-splash").wait_for(state="detached")
     last = page.locator(".jp-Notebook .jp-CodeCell").last
     expect(last).to_be_visible()
+
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
 
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
@@ -58,7 +61,7 @@ def test_a_failing_cell_is_repaired(demo: tuple[subprocess.Popen[str], str], pag
     panel.choose("Allow once")
 
     expect(panel.log.get_by_text("The report works again:")).to_be_visible()
-    expect(panel.log.get_by_role("table")).to_contain_text("north")
+    expect(panel.log.get_by_role("table")).to_contain_text("North")
     panel.status("Idle")
     expect(panel.region.get_by_role("status", name="Cost")).to_contain_text("$")
 

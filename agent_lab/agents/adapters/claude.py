@@ -491,20 +491,17 @@ class ClaudeAdapter:
         return found
 
     def _settle(self, tool_status: str | None) -> Sequence[Decoded]:
-        """Close what the end of a turn leaves open: permissions always, calls when it was cut."""
+        """Close what the end of a turn leaves open: its calls, when it was cut. What it asked is
+        closed with the turn, by the session."""
         state = self._state
-        found: list[Decoded] = [
-            self._fact(PermissionResolved(request_id=id, outcome="cancelled", by="agent"))
-            for id in state.requests
-        ]
         state.requests.clear()
-        if tool_status is not None:
-            found += [
-                self._fact(ToolCallUpdate(tool_call_id=id, status="cancelled"))
-                for id in state.tools
-            ]
-            state.tools.clear()
-            state.streams.clear()
+        if tool_status is None:
+            return ()
+        found = [
+            self._fact(ToolCallUpdate(tool_call_id=id, status="cancelled")) for id in state.tools
+        ]
+        state.tools.clear()
+        state.streams.clear()
         return found
 
     def ended(self) -> Sequence[Decoded]:

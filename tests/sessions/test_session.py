@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import psutil
 import pytest
 
 from agent_lab.agents.adapters.base import Fact
@@ -454,6 +455,55 @@ def test_nothing_is_left_running(tmp_path: Path, how: str) -> None:
             if how == "delete":
                 with pytest.raises(NotFound):
                     await manager.get(session.id)
+
+    run(story())
+
+
+def test_an_orderly_stop_with_five_busy_agents_leaves_nothing(tmp_path: Path) -> None:
+    """Fault 3."""
+
+    async def story() -> None:
+        async with managing(settings_for(tmp_path)) as manager:
+            busy = [await new_session(manager) for _ in range(5)]
+            for session, reader in busy:
+                turn = await send(session, "!bash-child")
+                await reader.until(
+                    lambda e, t=turn: isinstance(e.body, ToolCall) and e.turn_id == t
+                )
+            async with asyncio.timeout(10):
+                await manager.stop()
+            for session, _ in busy:
+                assert carrying("AGENT_LAB_SESSION", session.id) == []
+        async with managing(settings_for(tmp_path)) as manager:
+            for session, _ in busy:
+                again = await manager.get(session.id)
+                assert again.info.status == "stopped"
+                reader = await Reader(again).start()
+                await reader.until(lambda e: isinstance(e.body, TurnEnded))
+                assert set(reader.ends().values()) == {1}
+
+    run(story())
+
+
+def test_a_huge_line_costs_bounded_memory_and_slows_nobody(tmp_path: Path) -> None:
+    """Fault 6: 100 MB in one line, where 4 MB are allowed."""
+
+    async def story() -> None:
+        settings = settings_for(tmp_path, max_line_bytes=4 << 20)
+        async with managing(settings) as manager:
+            session, reader = await new_session(manager)
+            other, quiet = await new_session(manager)
+            await asyncio.gather(ask(session, reader, "warm"), ask(other, quiet, "warm"))
+            process = psutil.Process()
+            before = most = process.memory_info().rss
+            turn = await send(session, "!huge-line 100")
+            while not reader.ends().get(turn):
+                assert await ask(other, quiet, "still there?") == "Answer to: still there?"
+                most = max(most, process.memory_info().rss)
+            bad = [e.body for e in reader.events if isinstance(e.body, AgentOutputInvalid)]
+            assert [(one.reason, one.length > 100_000_000) for one in bad] == [("oversize", True)]
+            assert most - before < 40 << 20
+            await ask_a_b_c(session, reader)
 
     run(story())
 

@@ -20,7 +20,8 @@ async def answer(run: Run) -> AsyncIterator[Figure]:
     """2,000 tokens of 20 bytes from the real claude; the socket is seen through a relay."""
     program = claude_program()
     script = run.folder / "answer.toml"
-    script.write_text(scene(run.pick(TOKENS, 200)))
+    tokens = run.pick(TOKENS, 200)
+    script.write_text(scene(tokens))
     async with scripted_model(str(script)) as model:
         environment = claude_surroundings(run.folder, model)
         async with (
@@ -39,13 +40,14 @@ async def answer(run: Run) -> AsyncIterator[Figure]:
                     frames = await chat.turn(f"answer at {rate}")
                     sent = relay.received - before
                     plain = sum(len(frame.encode()) for _, frame in frames)
+                    size = tokens * TOKEN_BYTES // 1000
                     yield Figure(
-                        what=f"bytes to one client, 40 kB answer at {rate}/s",
+                        what=f"bytes to one client, {size} kB answer at {rate}/s",
                         here=sent / MB,
                         baseline=told / MB,
                         baseline_is="claude's own stdout",
                         unit="MB",
-                        target=0.25,
+                        target=0.25 * tokens / TOKENS,
                         digits=3,
                         note=f"{plain / MB:.3f} MB before compression, {len(frames):,} frames",
                     )
@@ -53,7 +55,7 @@ async def answer(run: Run) -> AsyncIterator[Figure]:
 
 
 def scene(tokens: int) -> str:
-    """A script whose answer has no word of fewer or more bytes, and repeats no more than prose."""
+    """A script whose answer has words of TOKEN_BYTES, no more alike than those of prose."""
     source = random.Random(40)  # the same text in each run
     letters = "etaoinshrdlucmfwypvbgk"
     words = ["".join(source.choices(letters, k=source.randint(2, 9))) for _ in range(VOCABULARY)]

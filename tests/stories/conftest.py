@@ -38,7 +38,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     return report
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
+def jp_asyncio_loop() -> None:
+    """None: a loop of Playwright's runs in this thread, and pytest-jupyter's could not be closed."""
+
+
+@pytest.fixture
 def jp_server_cleanup() -> None:
     """No server runs in this process: those of the stories are processes of their own."""
 

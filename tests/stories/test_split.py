@@ -1,0 +1,131 @@
+"""Chat and terminal in one split: opened, dragged, collapsed, and the same again after a reload."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.stories.lab import Lab, until
+from tests.stories.panel import (
+    Panel,
+    open_lab,
+    open_split,
+    settle,
+    terminal_of,
+    type_in_terminal,
+)
+
+pytestmark = pytest.mark.story
+
+
+def width(part: Locator) -> float:
+    box = part.bounding_box()
+    assert box is not None
+    return box["width"]
+
+
+def test_names_that_people_and_screen_readers_find_things_by(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "names")
+    panel = open_split(page)
+    panel.status("Idle")
+    region = panel.region
+
+    expect(panel.log).to_be_visible()
+    expect(panel.box).to_be_focused()
+    expect(panel.button("Send")).to_be_disabled()
+    for name in ("Model", "Permission mode", "Effort"):
+        expect(region.get_by_role("combobox", name=name)).to_be_visible()
+    for name in ("Context", "Cost"):
+        expect(region.get_by_role("status", name=name)).to_be_visible()
+    expect(terminal_of(page)).to_be_visible()
+    expect(page.get_by_role("separator", name="Resize chat and terminal")).to_be_visible()
+    for name in ("Collapse chat", "Collapse terminal"):
+        expect(page.get_by_role("button", name=name, exact=True)).to_be_visible()
+
+    panel.ask("think then answer")
+    panel.says("I thought first, and this is the answer.")
+    expect(panel.log.get_by_role("group", name="Thinking")).to_be_visible()
+    panel.ask("read: nothing.txt")
+    card = panel.tool("Read")
+    expect(card).to_have_attribute("aria-expanded", "false")
+    card.get_by_role("button").first.click()
+    expect(card).to_have_attribute("aria-expanded", "true")
+
+
+def test_the_command_palette_opens_one_too(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "palette")
+    page.keyboard.press("Control+Shift+C")
+    page.keyboard.type("New agent session")
+    page.keyboard.press("Enter")
+    expect(Panel(page.locator(".al-Split")).box).to_be_visible()
+
+
+def test_a_reload_brings_back_ratio_terminal_session_and_words(
+    lab: Lab, page: Page, tmp_path: Path
+) -> None:
+    open_lab(page, lab, "reload")
+    panel = open_split(page)
+    panel.answers("remember me")
+    separator = page.get_by_role("separator", name="Resize chat and terminal")
+    chat = page.locator(".al-Split .al-Chat")
+    terminal = terminal_of(page)
+    whole = width(page.locator(".al-Split"))
+
+    handle = separator.bounding_box()
+    assert handle is not None
+    page.mouse.move(handle["x"] + 2, handle["y"] + 300)
+    page.mouse.down()
+    page.mouse.move(handle["x"] - 150, handle["y"] + 300, steps=5)
+    page.mouse.up()
+    dragged = separator.get_attribute("aria-valuenow")
+    assert dragged != "58"
+    before = width(chat)
+
+    page.get_by_role("button", name="Collapse terminal").click()
+    expect(terminal).to_be_hidden()
+    assert width(chat) > 0.9 * whole
+    page.get_by_role("button", name="Expand terminal").click()
+    assert width(chat) == pytest.approx(before, abs=2)
+    page.get_by_role("button", name="Collapse chat").click()
+    expect(chat).to_be_hidden()
+    assert width(terminal) > 0.9 * whole
+    page.get_by_role("button", name="Expand chat").click()
+    assert width(chat) == pytest.approx(before, abs=2)
+
+    type_in_terminal(page, "MARK=41")
+    panel.box.fill("a draft")
+    sessions = [session["id"] for session in lab.sessions()]
+
+    # JupyterLab saves its layout a moment after the last change.
+    until(lambda: f'"ratio":{int(dragged or 0) / 100:.1f}'[:9] in saved_layout(lab, "reload"))
+    page.reload()
+    settle(page)
+    panel.says("Answer to: remember me")
+    expect(panel.box).to_have_value("a draft")
+    expect(separator).to_have_attribute("aria-valuenow", dragged or "")
+    assert width(chat) == pytest.approx(before, abs=2)
+    assert [session["id"] for session in lab.sessions()] == sessions
+    proof = tmp_path / "proof"
+    type_in_terminal(page, f"echo $((MARK + 1)) > {proof}")
+    assert until(lambda: proof.exists() and proof.read_text()).strip() == "42"
+
+
+def saved_layout(lab: Lab, workspace: str) -> str:
+    """What JupyterLab would restore."""
+    found: dict[str, object] = lab.call("GET", f"lab/api/workspaces/{workspace}")
+    return str(found).replace("'", '"').replace(" ", "")
+
+
+def test_a_collapsed_pane_stays_collapsed(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "collapsed")
+    panel = open_split(page)
+    page.get_by_role("button", name="Collapse terminal").click()
+    until(lambda: '"collapsed":"terminal"' in saved_layout(lab, "collapsed"))
+    page.reload()
+    settle(page)
+    expect(panel.box).to_be_visible()
+    expect(terminal_of(page)).to_be_hidden()
+    page.get_by_role("button", name="Expand terminal").click()
+    expect(terminal_of(page)).to_be_visible()

@@ -147,6 +147,7 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
         if self._refused is not None:
             self.close(self._refused)
             return
+        self.set_nodelay(True)  # else a frame waits up to 40 ms for the client's delayed ACK
         try:
             await self._attach(session_id)
         except AgentLabError as error:

@@ -171,7 +171,8 @@ class Journal:
         self.before_flush()
         if not (self._waiting or self._charges or self._prompts or self._stream_moved):
             return self._in_flight
-        self._flushed_at = self._loop.time()
+        if self._chunks:  # anything else does not make the first delta after it wait
+            self._flushed_at = self._loop.time()
         events: list[tuple[Event, bytes]] = []
         stored: list[Stored] = []
         session_id = self.session.id

@@ -17,6 +17,7 @@ import os
 import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -105,6 +106,7 @@ class EventLog:
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="agent-lab-read")
         self._local = threading.local()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._finished: deque[tuple[int, str, int]] = deque()
         self._connections: list[sqlite3.Connection] = []
 
     # ------------------------------------------------------------ life
@@ -155,7 +157,10 @@ class EventLog:
     def _write(self) -> None:
         db = self._connect()
         waiting = True
-        while waiting:
+        while waiting or self._finished:
+            if self._finished and self._queue.empty():
+                self._compact(db, *self._finished.popleft())
+                continue
             taken = [self._queue.get()]
             while not self._queue.empty():
                 taken.append(self._queue.get())
@@ -172,10 +177,25 @@ class EventLog:
             except (sqlite3.Error, OverflowError) as error:
                 _log.warning("agent_lab: the log could not be written: %s", error)
                 results = [self._store_alone(db, batch, appended) for batch, appended in work]
+            for batch, _ in work:
+                self._finished.extend(_finished_messages(batch))
             assert self._loop is not None
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(_call_all, results)
         db.close()
+
+    def _compact(self, db: sqlite3.Connection, number: int, message: str, seq: int) -> None:
+        """Drop the chunks of a finished message. Only when nothing waits to be stored: a long
+        message has hundreds, and the tokens of other sessions must not wait behind them."""
+        base = number << _SEQ_BITS
+        try:
+            with transaction(db):
+                db.execute(
+                    "DELETE FROM events WHERE message=? AND id BETWEEN ? AND ?",
+                    (message, base, base + seq - 1),
+                )
+        except sqlite3.Error as error:
+            _log.info("agent_lab: chunks could not be compacted: %s", error)
 
     def _store_alone(
         self, db: sqlite3.Connection, batch: Batch, appended: Appended
@@ -263,14 +283,13 @@ def _call_all(results: Sequence[tuple[Appended, Exception | None]]) -> None:
 def _store(db: sqlite3.Connection, batch: Batch) -> None:
     base = batch.number << _SEQ_BITS
     for event, body in batch.events:
-        said, message = event.body, None
-        if isinstance(said, AgentMessageChunk | AgentThoughtChunk):
-            message = said.message_id
+        said = event.body
+        message = said.message_id if isinstance(said, _OF_A_MESSAGE) else None
         db.execute(
             "INSERT INTO events VALUES (?,?,?,?,?,?)",
             (base + event.seq, event.turn_id, event.time, event.type, message, body.decode()),
         )
-        if message is None:
+        if not isinstance(said, AgentMessageChunk | AgentThoughtChunk):
             _derive(db, batch.number, event)
     for client_id, turn_id in batch.prompts:
         db.execute(
@@ -297,17 +316,23 @@ def _store(db: sqlite3.Connection, batch: Batch) -> None:
         _update_session(db, batch.number, batch.session)
 
 
+_OF_A_MESSAGE = (AgentMessage, AgentMessageChunk, AgentThought, AgentThoughtChunk)
+
+
+def _finished_messages(batch: Batch) -> list[tuple[int, str, int]]:
+    """(session, message, seq) of the messages that end in this batch."""
+    return [
+        (batch.number, event.body.message_id, event.seq)
+        for event, _ in batch.events
+        if isinstance(event.body, AgentMessage | AgentThought)
+    ]
+
+
 def _derive(db: sqlite3.Connection, number: int, event: Event) -> None:
     """The tables that are read instead of the log: each row follows from one event."""
     match event.body:
-        case AgentMessage() | AgentThought() as body:
-            base = number << _SEQ_BITS
-            db.execute(
-                "DELETE FROM events WHERE message=? AND id BETWEEN ? AND ?",
-                (body.message_id, base, base + event.seq),
-            )
-            if isinstance(body, AgentMessage):
-                _index(db, number, event.seq, text_of(body.content))
+        case AgentMessage() as body:
+            _index(db, number, event.seq, text_of(body.content))
         case UserMessage() as body:
             _index(db, number, event.seq, text_of(body.content))
         case TurnStarted():
@@ -454,9 +479,9 @@ def _open_chunks(
 ) -> list[tuple[str, str, str | None, str]]:
     base = number << _SEQ_BITS
     rows = db.execute(
-        "SELECT message, type, turn_id, group_concat(json_extract(body, '$.text'), '') FROM "
+        "SELECT message, min(type), turn_id, group_concat(json_extract(body, '$.text'), '') FROM "
         "(SELECT * FROM events WHERE message IS NOT NULL AND id BETWEEN ? AND ? ORDER BY id) "
-        "GROUP BY message, type, turn_id",
+        "GROUP BY message HAVING min(type LIKE '%_chunk')",
         (base + after, base + _SEQ_MASK),
     )
     return [(str(m), str(t), turn, str(text)) for m, t, turn, text in rows]

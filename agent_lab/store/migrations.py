@@ -44,10 +44,10 @@ def m001_initial(db: sqlite3.Connection) -> None:
             turn_id TEXT,
             time TEXT NOT NULL,
             type TEXT NOT NULL,
-            message TEXT,                         -- of chunks only: the message they belong to
+            message TEXT,                         -- of a message and its chunks: its id
             body TEXT NOT NULL                    -- JSON, with its type
         );
-        CREATE INDEX chunks ON events (message, id) WHERE message IS NOT NULL;
+        CREATE INDEX events_of_messages ON events (message, id) WHERE message IS NOT NULL;
 
         CREATE TABLE turns (
             session INTEGER NOT NULL,

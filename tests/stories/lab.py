@@ -24,6 +24,12 @@ from tests.sessions.living import carrying
 
 TOKEN = "not-a-secret"
 PATIENCE_SECONDS = 60.0
+SETTINGS = {
+    # Else a question about news covers a corner of the page, and asks for the network.
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    # A terminal draws on a canvas; for screen readers, and for stories, its lines are text too.
+    "terminal-extension/plugin": {"screenReaderMode": True},
+}
 
 Json = Any
 _T = TypeVar("_T")
@@ -200,9 +206,8 @@ def _configure(lab: Lab, agent_lab: Json) -> None:
             }
         )
     )
-    # Else a question about news covers a corner of the page, and asks for the network.
-    settings = config / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
-    settings.mkdir(parents=True, exist_ok=True)
-    (settings / "notification.jupyterlab-settings").write_text(
-        '{"fetchNews": "false", "checkForUpdates": false}'
-    )
+    settings = config / "lab" / "user-settings" / "@jupyterlab"
+    for name, setting in SETTINGS.items():
+        file = settings / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(setting))

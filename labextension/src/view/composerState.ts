@@ -18,10 +18,11 @@ export class ComposerState {
   version = 0;
   context: readonly ContextItem[] = [];
   images: readonly ImageBlock[] = [];
-  /** The element to focus, while it is on the page. */
-  field: HTMLTextAreaElement | null = null;
 
+  private element: HTMLTextAreaElement | null = null;
+  private wanted = false;
   private readonly key: string;
+  private readonly gone = new AbortController();
   private saving: ReturnType<typeof setTimeout> | undefined;
 
   constructor(sessionId: string, private readonly changed: () => void) {
@@ -29,6 +30,21 @@ export class ComposerState {
     const draft = load(this.key);
     this.text = draft.text;
     this.context = draft.context;
+    // A reload may come sooner than the next save.
+    window.addEventListener('pagehide', () => this.save(), { signal: this.gone.signal });
+  }
+
+  /** The element to focus, while it is on the page. */
+  get field(): HTMLTextAreaElement | null {
+    return this.element;
+  }
+
+  set field(element: HTMLTextAreaElement | null) {
+    this.element = element;
+    if (element && this.wanted) {
+      this.wanted = false;
+      element.focus();
+    }
   }
 
   get empty(): boolean {
@@ -85,11 +101,14 @@ export class ComposerState {
     this.keep();
   }
 
+  /** Before the first drawing there is nothing to focus yet: then as soon as there is. */
   focus(): void {
-    this.field?.focus();
+    this.wanted = this.element === null;
+    this.element?.focus();
   }
 
   dispose(): void {
+    this.gone.abort();
     this.save();
   }
 

@@ -1,0 +1,1 @@
+"""The main path once under the address of one user of a hub."""

@@ -1,0 +1,1 @@
+"""What stands before or in the way of an agent: an untrusted folder, no program, a refused key."""

@@ -1,0 +1,107 @@
+"""In a notebook: `%agent` in a cell, the panel beside it, and the panel as a cell's own output."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.stories.lab import Lab
+from tests.stories.panel import Panel, open_lab
+
+pytestmark = pytest.mark.story
+
+SIDE_BAR = ".al-Sidebar"
+SENT = "The answer appears in the Agent panel."
+
+
+def open_notebook(page: Page, lab: Lab, name: str, *cells: str) -> Locator:
+    """A new notebook with these cells and a kernel that waits; gives its cells."""
+    notebook = {
+        "cells": [
+            {
+                "cell_type": "code",
+                "id": f"cell-{number}",
+                "metadata": {},
+                "execution_count": None,
+                "outputs": [],
+                "source": source,
+            }
+            for number, source in enumerate(cells)
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    (lab.root / f"{name}.ipynb").write_text(json.dumps(notebook))
+    open_lab(page, lab, name, f"{name}.ipynb")
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
+    return page.locator(".jp-Notebook .jp-CodeCell")
+
+
+def run(page: Page, cell: Locator) -> None:
+    cell.locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Control+Enter")
+
+
+def test_the_magic_asks_about_a_failing_cell(lab: Lab, page: Page) -> None:
+    cells = open_notebook(
+        page, lab, "magic", "%load_ext agent_lab", "1 / 0", "%agent bash: touch made", "%agent why?"
+    )
+    run(page, cells.nth(0))
+    run(page, cells.nth(1))
+    expect(cells.nth(1)).to_contain_text("ZeroDivisionError")
+    run(page, cells.nth(2))
+    expect(cells.nth(2)).to_contain_text(f"Sent to the agent of magic.ipynb. {SENT}")
+
+    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
+    panel = Panel(page.locator(SIDE_BAR))
+    panel.choose("Allow once")
+    expect(panel.log).to_contain_text("The command said:")
+    expect(panel.log).to_contain_text("from the notebook, %agent")
+    panel.button("What was sent").click()
+    expect(panel.log.locator(".al-sent-all")).to_contain_text("ZeroDivisionError")
+
+    run(page, cells.nth(3))
+    expect(cells.nth(3)).to_contain_text(SENT)
+    panel.says("Answer to: why?")
+    panel.a_b_c()
+
+
+def test_an_error_is_sent_from_its_cell(lab: Lab, page: Page) -> None:
+    cells = open_notebook(page, lab, "error", "{}['missing']")
+    run(page, cells.nth(0))
+    cells.nth(0).get_by_role("button", name="Send to agent").click()
+    panel = Panel(page.locator(SIDE_BAR))
+    chip = panel.region.get_by_role("button", name="error in [1]", exact=True)
+    expect(chip).to_be_visible()
+    expect(panel.box).to_be_focused()
+    panel.answers("What is wrong?")
+    expect(chip).to_be_hidden()
+
+
+def test_the_chat_in_a_cell(lab: Lab, page: Page) -> None:
+    cells = open_notebook(
+        page, lab, "widget", "from agent_lab import AgentChat\nAgentChat()", "'not run'"
+    )
+    run(page, cells.nth(0))
+    panel = Panel(cells.nth(0))
+    panel.box.click()
+    page.keyboard.type("ab dd y")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("second line")
+    expect(panel.box).to_have_value("ab dd y\nsecond line")
+    expect(panel.box).to_be_focused()
+    expect(cells).to_have_count(2)
+    expect(cells.nth(0).locator(".jp-InputPrompt")).to_have_text("[1]:")
+    page.keyboard.press("Enter")
+    expect(panel.log).to_contain_text(re.compile("Answer to: ab dd y\\s+second line"))
+    panel.a_b_c()
+    expect(cells.nth(1).locator(".jp-InputPrompt")).to_have_text("[ ]:")
+
+    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
+    beside = Panel(page.locator(SIDE_BAR))
+    beside.says("Answer to: C")
+    assert len([s for s in lab.sessions() if s["notebook"]["path"] == "widget.ipynb"]) == 1

@@ -73,6 +73,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory, model_url: str) -> Iterator[La
         yield lab
 
 
+@pytest.fixture(scope="module")
+def telling_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """JupyterLab with the real claude, whose model says what it was sent."""
+    folder = tmp_path_factory.mktemp("telling-lab")
+    script = Path(__file__).with_name("model.toml")
+    with (
+        scripted_model(folder, script) as url,
+        running_lab(folder, with_model(folder, url)) as lab,
+    ):
+        yield lab
+
+
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(viewport={"width": 1400, "height": 850})

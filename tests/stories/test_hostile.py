@@ -1,1 +1,330 @@
 """Hostile words in every field that reaches the page: inert, and no request leaves."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import threading
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import BrowserContext, Dialog, Page, Request, expect
+
+from tests.kernel.jupyter_process import FAKE_AGENT
+from tests.stories.lab import Json, Lab, running_lab, scripted_model, until, with_model
+from tests.stories.panel import Panel, open_lab, open_split, settle
+
+pytestmark = pytest.mark.story
+
+# By kind; {origin} and {host} are where the listener is. The kinds are those that DOMPurify, OWASP
+# and the writers on terminal escapes and on trojan source have published.
+CORPUS: dict[str, list[str]] = json.loads(Path(__file__).with_name("hostile.json").read_text())
+FOLDER = "<img src=x onerror=window.__pwned=1>"
+EVERYTHING = "say it all"
+ENDING = "That was all of it."
+PIXEL = bytes.fromhex(
+    "47494638396101000100800000ffffff00000021f90401000000002c00000000010001000002024401003b"
+)
+
+# What our own elements are made of; a hostile word that became an element shows here.
+FINDINGS = r"""root => {
+  const found = [];
+  const never = 'script,iframe,frame,frameset,object,embed,applet,portal,meta,base,link,style,' +
+    'template,math,use,image,feimage,foreignobject,animate,set,video,audio,source,picture,' +
+    'area,isindex,keygen,marquee,noscript,xmp,plaintext,[onload],[onerror]';
+  for (const node of root.querySelectorAll('*')) {
+    const show = why => found.push(`${why}: ${node.outerHTML.slice(0, 200)}`);
+    if (node.matches(never)) show('element');
+    for (const { name, value } of node.attributes) {
+      if (/^on/i.test(name)) show('handler');
+      if (name === 'style' && /url|expression|position|content/i.test(value)) show('style');
+      if (name === 'href' && !/^(?:https?:|mailto:)/.test(value)) show('link');
+      if (name === 'src' && !/^data:image\/(?:png|gif|jpeg|webp);base64,/.test(value)) show('source');
+      if (/^(?:srcset|action|formaction|ping|poster|background|data|xlink:href)$/i.test(name)) {
+        show('address');
+      }
+    }
+  }
+  return found;
+}"""
+# The answer to a request of our own comes after whatever was asked for before it.
+FENCE = """() => new Promise(done => {
+  const image = new Image();
+  image.onerror = () => requestAnimationFrame(() => requestAnimationFrame(done));
+  image.src = `${location.origin}/no-such-picture?${Math.random()}`;
+})"""
+
+
+@dataclass
+class Listener:
+    """Somebody else's server; it hears what a page should not have told."""
+
+    host: str
+    heard: list[tuple[str, str | None]] = field(default_factory=list)  # path, referrer
+
+    @property
+    def origin(self) -> str:
+        return f"http://{self.host}"
+
+    def vectors(self) -> list[str]:
+        return [self.aimed(text) for texts in CORPUS.values() for text in texts]
+
+    def aimed(self, text: str) -> str:
+        return text.replace("{origin}", self.origin).replace("{host}", self.host)
+
+
+@contextmanager
+def listening() -> Iterator[Listener]:
+    class Heard(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            listener.heard.append((self.path, self.headers["Referer"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "image/gif")
+            self.send_header("Content-Length", str(len(PIXEL)))
+            self.end_headers()
+            self.wfile.write(PIXEL)
+
+        do_POST = do_GET  # noqa: N815 - the names are the library's
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing: the test looks for itself."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Heard) as server:
+        server.daemon_threads = True
+        listener = Listener(f"127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield listener
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def listener() -> Iterator[Listener]:
+    with listening() as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def vectors(listener: Listener) -> list[str]:
+    found = listener.vectors()
+    assert len(found) >= 100
+    return found
+
+
+class Watch:
+    """What a page did that no person asked it for."""
+
+    def __init__(self, page: Page, lab: Lab, listener: Listener) -> None:
+        self._page, self._lab, self._listener = page, lab, listener
+        self._done: list[str] = []
+        listener.heard.clear()
+        page.on("dialog", self._dialog)
+        page.on("download", lambda download: self._done.append(f"download {download.url}"))
+        page.context.on("request", self._request)
+        page.on("popup", lambda popup: self._done.append(f"popup {popup.url}"))
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self._done.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((self._lab.url, "data:", "blob:")):
+            self._done.append(f"request {request.url}")
+
+    def quiet(self) -> None:
+        """Nothing was run, loaded, opened or left; nothing is there that could."""
+        self._page.evaluate(FENCE)
+        assert self._done == []
+        assert self._listener.heard == []
+        assert self._page.url.startswith(self._lab.url)
+        for frame in self._page.frames:
+            assert frame.evaluate("() => window.__pwned ?? null") is None
+        for region in self._page.get_by_role("region", name="Agent chat").all():
+            assert region.evaluate(FINDINGS) == []
+
+
+def shown(text: str) -> str:
+    """How characters that nobody can see are shown where words count."""
+    return "".join(
+        f"U+{ord(character):04X}"
+        if character not in "\t\n" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp")
+        else character
+        for character in text
+    )
+
+
+def file_name(number: int, vector: str) -> str:
+    bare = vector.replace("/", "\u2044").replace("\0", "")
+    return f"{number:03} {bare}".encode()[:200].decode(errors="ignore")
+
+
+def toml(value: Json) -> str:
+    """A value as TOML; its strings and JSON's agree but for one character."""
+    if isinstance(value, dict):
+        return "{%s}" % ",".join(f"{json.dumps(key)}={toml(each)}" for key, each in value.items())
+    if isinstance(value, list):
+        return "[%s]" % ",".join(map(toml, value))
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def scene(match: str, *steps: Json) -> str:
+    lines = ["[[scene]]", f"match = {toml(match)}"]
+    for step in steps:
+        lines.append("[[scene.step]]")
+        lines.extend(f"{name} = {toml(value)}" for name, value in step.items())
+    return "\n".join(lines)
+
+
+def script(vectors: list[str]) -> str:
+    everything = "\n\n".join(vectors)
+    steps = [
+        {
+            "thinking": vector,
+            "text": vector,
+            "tool": [
+                {"name": "Read", "input": {"file_path": f"${{cwd}}/{file_name(number, vector)}"}}
+            ],
+        }
+        for number, vector in enumerate(vectors)
+    ]
+    command = {"command": f": '{everything}'", "description": everything}
+    question = {
+        "question": everything,
+        "header": "x",
+        "multiSelect": False,
+        "options": [
+            {"label": everything, "description": everything},
+            {"label": "Other", "description": everything},
+        ],
+    }
+    return "\n\n".join(
+        (
+            scene(f"^{EVERYTHING}$", *steps, {"text": ENDING}),
+            scene("^run it$", {"tool": [{"name": "Bash", "input": command}]}, {"text": ENDING}),
+            scene(
+                "^ask it$",
+                {"tool": [{"name": "AskUserQuestion", "input": {"questions": [question]}}]},
+                {"text": ENDING},
+            ),
+            scene(
+                "^plan it$",
+                {
+                    "tool": [
+                        {
+                            "name": "Write",
+                            "input": {"file_path": "${plan_file}", "content": everything},
+                        }
+                    ]
+                },
+                {"tool": [{"name": "ExitPlanMode", "input": {}}]},
+                {"text": ENDING, "on_error": ENDING},
+            ),
+            scene("(?s)^echo: (.+)$", {"text": "${1}"}),
+            scene("", {"text": "Answer to: ${prompt}"}),
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def hostile_lab(
+    tmp_path_factory: pytest.TempPathFactory, vectors: list[str]
+) -> Iterator[Lab]:
+    """The real claude, with a model and a folder that mean harm."""
+    folder = tmp_path_factory.mktemp("hostile")
+    file = folder / "hostile.toml"
+    file.write_text(script(vectors), "utf-8")
+    place = folder / "root" / FOLDER
+    place.mkdir(parents=True)
+    for number, vector in enumerate(vectors):
+        (place / file_name(number, vector)).write_text(vector, "utf-8", newline="")
+    with (
+        scripted_model(folder, file) as url,
+        running_lab(folder, with_model(folder, url)) as lab,
+    ):
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def fake_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """An agent that alters nothing: what it is told comes back as it was."""
+    folder = tmp_path_factory.mktemp("fake")
+    home = folder / "claude" / "projects" / "fake"
+    home.mkdir(parents=True)
+    environment = {"CLAUDE_CONFIG_DIR": str(folder / "claude"), "FAKE_AGENT_HOME": str(home)}
+    with running_lab(
+        folder, environment, claude_command=[sys.executable, str(FAKE_AGENT)]
+    ) as lab:
+        yield lab
+
+
+def open_in(page: Page, folder: str) -> Panel:
+    page.evaluate(
+        "cwd => window.jupyterapp.commands.execute('agent-lab:open', {cwd}) && 0", folder
+    )
+    panel = Panel(page.locator(".al-Split"))
+    expect(panel.box).to_be_visible()
+    return panel
+
+
+def unfold(panel: Panel) -> None:
+    """Open all that is closed: what is not drawn cannot do harm yet."""
+    closed = panel.log.locator("button[aria-expanded=false]")
+    while closed.count():
+        closed.evaluate_all("buttons => buttons.forEach(button => button.click())")
+        panel.region.page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+def test_the_corpus_bites_where_nothing_is_done_about_it(
+    page: Page, listener: Listener, vectors: list[str]
+) -> None:
+    """Else the silence of the others would prove nothing."""
+    listener.heard.clear()
+    ran = 0
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    for vector in vectors:
+        page.goto("about:blank")
+        page.set_content(f"<body>{vector.replace(chr(0), '')}", wait_until="domcontentloaded")
+        page.evaluate("() => new Promise(requestAnimationFrame)")
+        ran += page.evaluate("() => window.__pwned === 1")
+    assert ran > 25
+    assert len(listener.heard) > 25
+
+
+def test_thoughts_words_tools_and_files(
+    hostile_lab: Lab, page: Page, listener: Listener, vectors: list[str]
+) -> None:
+    watch = Watch(page, hostile_lab, listener)
+    open_lab(page, hostile_lab, "hostile")
+    page.evaluate("() => navigator.clipboard.writeText('mine')")
+    panel = open_in(page, FOLDER)
+    panel.ask(EVERYTHING)
+    panel.says(ENDING)
+    panel.status("Idle")
+    unfold(panel)
+    assert panel.log.get_by_role("group", name="Thinking").count() == len(vectors)
+    cards = panel.log.get_by_role("group", name=re.compile("^Tool call: "))
+    assert cards.count() == len(vectors)
+    outputs = "\n".join(panel.log.locator(".al-output").all_text_contents())
+    for kind in ("script", "image", "nesting", "markdown"):
+        for text in CORPUS[kind]:
+            assert listener.aimed(text).split("\n")[0] in outputs, text
+    assert "]52;" not in outputs
+    assert "\x1b" not in panel.log.inner_text()
+    watch.quiet()
+    assert page.evaluate("() => navigator.clipboard.readText()") == "mine"
+
+    page.reload()
+    settle(page)
+    panel.says(ENDING)
+    unfold(panel)
+    watch.quiet()

@@ -46,9 +46,9 @@ def run(page: Page, cell: Locator) -> None:
     page.keyboard.press("Control+Enter")
 
 
-def test_the_magic_asks_about_a_failing_cell(lab: Lab, page: Page) -> None:
+def test_the_magic_asks_about_a_failing_cell(telling_lab: Lab, page: Page) -> None:
     cells = open_notebook(
-        page, lab, "magic", "%load_ext agent_lab", "1 / 0", "%agent bash: touch made", "%agent why?"
+        page, telling_lab, "magic", "%load_ext agent_lab", "1 / 0", "%agent What now", "%agent why?"
     )
     run(page, cells.nth(0))
     run(page, cells.nth(1))
@@ -58,33 +58,37 @@ def test_the_magic_asks_about_a_failing_cell(lab: Lab, page: Page) -> None:
 
     page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
     panel = Panel(page.locator(SIDE_BAR))
-    panel.choose("Allow once")
-    expect(panel.log).to_contain_text("The command said:")
+    told = panel.log.locator("code").filter(has_text="What now")
+    expect(told).to_contain_text("ZeroDivisionError: division by zero")
+    expect(told).to_contain_text("source:\n1 / 0")
+    assert "\x1b" not in told.inner_text()
     expect(panel.log).to_contain_text("from the notebook, %agent")
     panel.button("What was sent").click()
     expect(panel.log.locator(".al-sent-all")).to_contain_text("ZeroDivisionError")
 
     run(page, cells.nth(3))
     expect(cells.nth(3)).to_contain_text(SENT)
-    panel.says("Answer to: why?")
+    expect(panel.log.locator("code").filter(has_text="why?")).to_contain_text("ZeroDivision")
     panel.a_b_c()
 
 
-def test_an_error_is_sent_from_its_cell(lab: Lab, page: Page) -> None:
-    cells = open_notebook(page, lab, "error", "{}['missing']")
+def test_an_error_is_sent_from_its_cell(telling_lab: Lab, page: Page) -> None:
+    cells = open_notebook(page, telling_lab, "error", "{}['missing']")
     run(page, cells.nth(0))
     cells.nth(0).get_by_role("button", name="Send to agent").click()
     panel = Panel(page.locator(SIDE_BAR))
     chip = panel.region.get_by_role("button", name="error in [1]", exact=True)
     expect(chip).to_be_visible()
     expect(panel.box).to_be_focused()
-    panel.answers("What is wrong?")
+    panel.ask("What is wrong?")
+    told = panel.log.locator("code").filter(has_text="What is wrong?")
+    expect(told).to_contain_text("KeyError: 'missing'")
     expect(chip).to_be_hidden()
 
 
-def test_the_chat_in_a_cell(lab: Lab, page: Page) -> None:
+def test_the_chat_in_a_cell(telling_lab: Lab, page: Page) -> None:
     cells = open_notebook(
-        page, lab, "widget", "from agent_lab import AgentChat\nAgentChat()", "'not run'"
+        page, telling_lab, "widget", "from agent_lab import AgentChat\nAgentChat()", "'not run'"
     )
     run(page, cells.nth(0))
     panel = Panel(cells.nth(0))
@@ -104,4 +108,4 @@ def test_the_chat_in_a_cell(lab: Lab, page: Page) -> None:
     page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
     beside = Panel(page.locator(SIDE_BAR))
     beside.says("Answer to: C")
-    assert len([s for s in lab.sessions() if s["notebook"]["path"] == "widget.ipynb"]) == 1
+    assert len([s for s in telling_lab.sessions() if s["notebook"]["path"] == "widget.ipynb"]) == 1

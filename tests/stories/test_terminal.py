@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.stories.lab import Lab, running_lab, scripted_model, with_model
+from tests.stories.lab import Lab
 from tests.stories.panel import open_lab, open_split, terminal_of, type_in_terminal
 
 pytestmark = pytest.mark.story
-
-SCRIPT = Path(__file__).with_name("model.toml")
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A model that says what it was sent."""
-    folder = tmp_path_factory.mktemp("lab")
-    with (
-        scripted_model(folder, SCRIPT) as url,
-        running_lab(folder, with_model(folder, url)) as lab,
-    ):
-        yield lab
-
 
 def show(page: Page, command: str, line: str) -> Locator:
     """Run the command on an empty screen; its output starts with this line."""
@@ -43,8 +27,8 @@ def select(page: Page, line: Locator) -> None:
     page.mouse.click(box["x"] + 10, box["y"] + box["height"] / 2, click_count=3)
 
 
-def test_a_selection_becomes_a_chip_and_reaches_the_model_bare(lab: Lab, page: Page) -> None:
-    open_lab(page, lab, "selection")
+def test_a_selection_becomes_a_chip_and_reaches_the_model_bare(telling_lab: Lab, page: Page) -> None:
+    open_lab(page, telling_lab, "selection")
     panel = open_split(page)
     red = r"printf '\033[31mred\033[0m \033[1mline\033[0m\n'"
     line = show(page, red, "red line")
@@ -55,7 +39,7 @@ def test_a_selection_becomes_a_chip_and_reaches_the_model_bare(lab: Lab, page: P
     chip = panel.region.get_by_role("button", name=re.compile("^terminal, 1 line"))
     expect(chip).to_be_visible()
     expect(panel.box).to_be_focused()
-    assert lab.sessions()[0]["usage"]["turns"] == 0, "nothing is sent by itself"
+    assert telling_lab.sessions()[0]["usage"]["turns"] == 0, "nothing is sent by itself"
     chip.click()
     expect(panel.region.locator(".al-look pre")).to_have_text("red line")
 
@@ -69,8 +53,8 @@ def test_a_selection_becomes_a_chip_and_reaches_the_model_bare(lab: Lab, page: P
     expect(panel.log.locator(".al-sent-all")).to_contain_text("red line")
 
 
-def test_the_keys_do_the_same_and_copy_and_paste_work(lab: Lab, page: Page) -> None:
-    open_lab(page, lab, "keys")
+def test_the_keys_do_the_same_and_copy_and_paste_work(telling_lab: Lab, page: Page) -> None:
+    open_lab(page, telling_lab, "keys")
     panel = open_split(page)
     line = show(page, "echo scarlet", "scarlet")
     select(page, line)
@@ -91,8 +75,8 @@ def test_the_keys_do_the_same_and_copy_and_paste_work(lab: Lab, page: Page) -> N
     expect(terminal_of(page).locator(".xterm-accessibility-tree")).to_contain_text("echo pasted")
 
 
-def test_a_collapsed_chat_comes_back_for_it(lab: Lab, page: Page) -> None:
-    open_lab(page, lab, "back")
+def test_a_collapsed_chat_comes_back_for_it(telling_lab: Lab, page: Page) -> None:
+    open_lab(page, telling_lab, "back")
     panel = open_split(page)
     page.get_by_role("button", name="Collapse chat").click()
     expect(panel.box).to_be_hidden()

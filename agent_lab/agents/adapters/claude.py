@@ -731,7 +731,8 @@ class ClaudeAdapter:
         self._state.requests[id] = Request("tool", call_id, suggestions)
         reasons = [request.get("description"), request.get("decision_reason")]
         target = tools.target(input, self._cwd)
-        said = [r for r in reasons if isinstance(r, str) and r and r != target]
+        known = (target, "This command requires approval")  # what the card says anyway
+        said = [r for r in reasons if isinstance(r, str) and r and r not in known]
         return PermissionRequest(
             request_id=id,
             kind="tool",

@@ -137,7 +137,7 @@ Try this:
 
   1. Run all cells of {NOTEBOOK}: the last one fails. Press "Send to agent" on its error.
   2. Ask: Why does the last cell fail? Fix it.
-  3. In a new cell:  %load_ext agent_lab  and then  %agent What is in this folder?
+  3. In a new cell:  %agent What is in this folder?
 
 The sample is in {root}
 Ctrl-C ends the demo and everything it started."""

@@ -61,6 +61,22 @@ FENCE = """() => new Promise(done => {
   image.src = `${location.origin}/no-such-picture?${Math.random()}`;
 })"""
 
+# Each vector as a page of its own within the page.
+BITE = """vectors => {
+  for (const vector of vectors) {
+    const frame = document.createElement('iframe');
+    frame.srcdoc = vector;
+    document.body.append(frame);
+  }
+}"""
+BITTEN = """() => [...document.querySelectorAll('iframe')].filter(frame => {
+  try {
+    return frame.contentWindow.__pwned === 1;
+  } catch {
+    return true;  // it is a page of somebody else now
+  }
+}).length"""
+
 
 @dataclass
 class Listener:
@@ -185,14 +201,14 @@ def scene(match: str, *steps: Json) -> str:
     return "\n".join(lines)
 
 
-def script(vectors: list[str]) -> str:
+def script(vectors: list[str], place: Path) -> str:
     everything = "\n\n".join(vectors)
     steps = [
         {
             "thinking": vector,
             "text": vector,
             "tool": [
-                {"name": "Read", "input": {"file_path": f"${{cwd}}/{file_name(number, vector)}"}}
+                {"name": "Read", "input": {"file_path": str(place / file_name(number, vector))}}
             ],
         }
         for number, vector in enumerate(vectors)
@@ -241,9 +257,9 @@ def hostile_lab(
 ) -> Iterator[Lab]:
     """The real claude, with a model and a folder that mean harm."""
     folder = tmp_path_factory.mktemp("hostile")
-    file = folder / "hostile.toml"
-    file.write_text(script(vectors), "utf-8")
     place = folder / "root" / FOLDER
+    file = folder / "hostile.toml"
+    file.write_text(script(vectors, place), "utf-8")
     place.mkdir(parents=True)
     for number, vector in enumerate(vectors):
         (place / file_name(number, vector)).write_text(vector, "utf-8", newline="")
@@ -289,15 +305,9 @@ def test_the_corpus_bites_where_nothing_is_done_about_it(
 ) -> None:
     """Else the silence of the others would prove nothing."""
     listener.heard.clear()
-    ran = 0
     page.on("dialog", lambda dialog: dialog.dismiss())
-    for vector in vectors:
-        page.goto("about:blank")
-        page.set_content(f"<body>{vector.replace(chr(0), '')}", wait_until="domcontentloaded")
-        page.evaluate("() => new Promise(requestAnimationFrame)")
-        ran += page.evaluate("() => window.__pwned === 1")
-    assert ran > 25
-    assert len(listener.heard) > 25
+    page.evaluate(BITE, vectors)
+    until(lambda: page.evaluate(BITTEN) > 40 and len(listener.heard) > 30)
 
 
 def test_thoughts_words_tools_and_files(
@@ -317,7 +327,7 @@ def test_thoughts_words_tools_and_files(
     outputs = "\n".join(panel.log.locator(".al-output").all_text_contents())
     for kind in ("script", "image", "nesting", "markdown"):
         for text in CORPUS[kind]:
-            assert listener.aimed(text).split("\n")[0] in outputs, text
+            assert shown(listener.aimed(text)).split("\n")[0] in outputs
     assert "]52;" not in outputs
     assert "\x1b" not in panel.log.inner_text()
     watch.quiet()
@@ -328,3 +338,101 @@ def test_thoughts_words_tools_and_files(
     panel.says(ENDING)
     unfold(panel)
     watch.quiet()
+
+
+def test_what_a_person_is_asked(
+    hostile_lab: Lab, page: Page, listener: Listener, vectors: list[str]
+) -> None:
+    everything = shown("\n\n".join(vectors))
+    watch = Watch(page, hostile_lab, listener)
+    open_lab(page, hostile_lab, "asked")
+    panel = open_in(page, FOLDER)
+    panel.ask("run it")
+    command = panel.log.locator(".al-ask .al-command pre")
+    expect(command).to_be_visible()
+    assert command.text_content() == f": '{everything}'"
+    watch.quiet()
+    panel.choose("Reject")
+    panel.says(ENDING)
+
+    panel.ask("ask it")
+    expect(panel.log.get_by_role("radio").first).to_be_visible()
+    watch.quiet()
+    panel.log.get_by_role("radio").first.check()
+    panel.button("Send answer").click()
+    panel.says(ENDING, 2)
+
+    session = hostile_lab.sessions()[0]["id"]
+    hostile_lab.call("PATCH", f"agent-lab/api/sessions/{session}", {"permission_mode": "plan"})
+    panel.ask("plan it")
+    expect(panel.log.locator(".al-ask .al-say")).to_be_visible()
+    watch.quiet()
+    panel.button("Stop").click()
+    panel.status("Idle")
+    unfold(panel)
+    watch.quiet()
+
+
+def test_prompts_queue_titles_and_context(
+    fake_lab: Lab, page: Page, listener: Listener, vectors: list[str]
+) -> None:
+    watch = Watch(page, fake_lab, listener)
+    open_lab(page, fake_lab, "told")
+    panel = open_split(page)
+    panel.ask("!permission")
+    expect(panel.button("Allow once")).to_be_visible()
+    session = f"agent-lab/api/sessions/{fake_lab.sessions()[0]['id']}"
+    for vector in vectors:
+        context = {"type": "file", "label": vector, "path": vector, "text": vector}
+        error = {"type": "error", "label": vector, "traceback": vector, "source": vector}
+        fake_lab.call(
+            "POST",
+            f"{session}/prompt",
+            {"content": [{"type": "text", "text": vector}], "context": [context, error]},
+        )
+    expect(panel.queue.get_by_role("listitem")).to_have_count(len(vectors))
+    watch.quiet()
+
+    panel.choose("Allow once")
+    expect(panel.queue).to_be_hidden()
+    panel.status("Idle")
+    unfold(panel)
+    prompts = panel.log.locator(".al-prompt > p").all_text_contents()
+    assert prompts[1:] == [shown(vector) for vector in vectors]
+    expect(panel.log.locator(".al-sent-all")).to_have_count(len(vectors))
+    watch.quiet()
+
+    for fault in ("surrogates", "ansi"):
+        panel.ask(f"!{fault}")
+    panel.status("Idle")
+    for vector in vectors:
+        title = " ".join(vector.split())[:200]
+        fake_lab.call("PATCH", session, {"title": title})
+        page.wait_for_function(
+            "title => document.querySelector('.al-title')?.textContent === title", arg=shown(title)
+        )
+    watch.quiet()
+    panel.a_b_c()
+
+
+def test_a_remote_image_waits_for_a_person(
+    hostile_lab: Lab, page: Page, listener: Listener
+) -> None:
+    watch = Watch(page, hostile_lab, listener)
+    open_lab(page, hostile_lab, "image")
+    panel = open_split(page)
+    panel.ask(f"echo: ![plot]({listener.origin}/plot.png?secret=1) is a plot")
+    blocked = panel.log.get_by_text(f"Remote image blocked: {listener.host}")
+    expect(blocked).to_be_visible()
+    panel.status("Idle")
+    watch.quiet()
+    page.reload()
+    settle(page)
+    expect(blocked).to_be_visible()
+    watch.quiet()
+
+    panel.button("Load").click()
+    picture = panel.log.get_by_role("img", name="plot")
+    expect(picture).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.al-picture')?.naturalWidth === 1")
+    assert listener.heard == [("/plot.png?secret=1", None)]

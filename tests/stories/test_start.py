@@ -91,7 +91,12 @@ def test_no_model(lab_without_model: Lab, page: Page) -> None:
     open_lab(page, lab_without_model, "refused")
     panel = open_split(page)
     panel.ask("hello")
-    expect(panel.log.get_by_text(re.compile("[Rr]etry|again|attempt")).first).to_be_visible()
+    expect(panel.log.get_by_text(re.compile("^Try 1 of"))).to_be_visible()
     panel.button("Stop").click()
     expect(panel.log.get_by_text("Stopped", exact=True)).to_be_visible()
     panel.status("Idle")
+
+    panel.ask("hello again")
+    card = panel.log.get_by_role("group", name="The model could not be reached")
+    expect(card.get_by_role("button", name="Try again")).to_be_enabled()
+    expect(card).to_contain_text("Check the network and the API address")

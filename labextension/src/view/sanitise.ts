@@ -11,7 +11,8 @@ const ATTRIBUTES = ['href', 'src', 'title', 'alt', 'align', 'colspan', 'rowspan'
 
 /** Nodes for the page. Images are data only; links lead where `linkTarget` lets them. */
 export function sanitise(html: string): DocumentFragment {
-  const fragment = DOMPurify.sanitize(html, {
+  // Where a browser makes a document without a body of it (`<frameset>`), DOMPurify gives null.
+  const clean = DOMPurify.sanitize(html, {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_ARIA_ATTR: false,
@@ -19,7 +20,8 @@ export function sanitise(html: string): DocumentFragment {
     // Addresses are judged below, by the same rules as everywhere in the panel.
     ALLOWED_URI_REGEXP: /^(?:https?:|mailto:|data:image\/|[^:]*$)/i,
     RETURN_DOM_FRAGMENT: true
-  });
+  }) as DocumentFragment | null;
+  const fragment = clean ?? document.createDocumentFragment();
   for (const image of fragment.querySelectorAll('img')) {
     const source = imageSource(image.getAttribute('src') ?? '');
     if (source.kind === 'inline') {

@@ -1,4 +1,5 @@
-"""The TypeScript side under Node's own test runner: the fold's twin, and the plugins' pure parts."""
+"""The TypeScript side under Node's own test runner: the fold's twin, and the plugins' pure
+parts."""
 
 from __future__ import annotations
 

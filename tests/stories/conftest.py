@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ PATIENCE_MS = 30_000
 FAILED = pytest.StashKey[bool]()
 
 NewPage = Callable[[], Page]
+Reported = Generator[None, pytest.TestReport, pytest.TestReport]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Reported:
     report = yield
     if report.when == "call":
         item.stash[FAILED] = report.failed
@@ -40,7 +41,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture
 def jp_asyncio_loop() -> None:
-    """None: a loop of Playwright's runs in this thread, and pytest-jupyter's could not be closed."""
+    """None: a loop of Playwright's runs in this thread, and pytest-jupyter's could not be
+    closed."""
 
 
 @pytest.fixture

@@ -44,6 +44,11 @@ def until(wanted: Callable[[], _T]) -> _T:
     return found
 
 
+def written(file: Path) -> str:
+    """What a line typed in a terminal wrote there, once it did."""
+    return until(lambda: file.read_text() if file.exists() else "").strip()
+
+
 def surroundings(folder: Path) -> dict[str, str]:
     """A shell in which what is installed here can be used, with scratch folders below `folder`."""
     (folder / "home").mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.stories.lab import Lab, running_lab, until, with_model
+from tests.stories.lab import Lab, running_lab, with_model, written
 from tests.stories.panel import open_lab, open_split, settle, type_in_terminal
 
 pytestmark = pytest.mark.story
@@ -38,7 +38,7 @@ def test_the_main_path(lab: Lab, page: Page, tmp_path: Path) -> None:
     assert (lab.root / "made-here").exists()
     proof = tmp_path / "proof"
     type_in_terminal(page, f"pwd > {proof}")
-    assert until(lambda: proof.exists() and proof.read_text()).strip() == str(lab.root)
+    assert written(proof) == str(lab.root)
     page.reload()
     settle(page)
     panel.says("Answer to: hello")

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Dialog, Page, Request, expect
 
 from tests.stories.lab import Json, Lab, running_lab, until
 from tests.stories.panel import Panel, open_lab, open_split, settle
@@ -25,12 +25,12 @@ pytestmark = [pytest.mark.story, pytest.mark.timeout(300)]
 
 VECTORS: list[Json] = json.loads(Path(__file__).with_name("hostile.json").read_text())
 FAKE_AGENT = Path(__file__).parents[1] / "fakes" / "fake_agent.py"
-CLIPBOARD = "what a person copied"
 
 # What of the panel's elements could run, load or lead somewhere else.
 AUDIT = """() => {
   const found = [];
-  const elements = new RegExp('^(script|i?frame|frameset|object|embed|applet|base|link|meta|style|' +
+  const elements = new RegExp('^(script|i?frame|frameset|object|embed|applet|base|link|meta|style|'
+  +
     'audio|video|source|area|marquee|math|template|portal|fencedframe|dialog|picture|title|' +
     'foreignobject|animate|set|use|image|feimage|xmp|plaintext|noscript|noembed)$', 'i');
   const names = ['srcdoc', 'formaction', 'ping', 'background', 'srcset', 'poster', 'xlink:href',
@@ -52,7 +52,8 @@ AUDIT = """() => {
 # Characters that hide or reorder others: as such they may stand in no word to be judged by.
 HIDDEN = """() => [...document.querySelectorAll(
     '.al-prompt, .al-output, .al-codebox, .al-command, .al-target, .al-title, .al-ask')]
-  .filter(element => /[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u200b\\u202a-\\u202e\\u2060-\\u2069\\ufeff]/
+  .filter(element =>
+  /[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u200b\\u202a-\\u202e\\u2060-\\u2069\\ufeff]/
     .test(element.textContent)).map(element => element.textContent.slice(0, 200))"""
 OPEN_ALL = """() => {
   const closed = [...document.querySelectorAll('.al-log button[aria-expanded=false]')];
@@ -74,11 +75,11 @@ def listener() -> Iterator[Listener]:
     listener = Listener()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class names it
+        def do_GET(self) -> None:
             listener.asked.append(self.path)
             self.send_error(404)
 
-        do_POST = do_HEAD = do_OPTIONS = do_GET  # noqa: N815
+        do_POST = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the base class names them
 
         def log_message(self, *_: object) -> None:
             """pytest shows what is written to stderr."""
@@ -104,10 +105,14 @@ class Watch:
     def __post_init__(self) -> None:
         page = self.page
         page.add_init_script("navigator.clipboard.writeText = () => { window.__pwned = 'copied' }")
-        page.on("dialog", lambda dialog: (self.happened.append("dialog"), dialog.dismiss()))
+        page.on("dialog", self._asked_a_person)
         page.on("popup", lambda popup: self.happened.append(f"popup {popup.url}"))
         page.on("request", self._asked)
         page.on("pageerror", lambda error: self.happened.append(f"uncaught {error.stack or error}"))
+
+    def _asked_a_person(self, dialog: Dialog) -> None:
+        self.happened.append(f"dialog {dialog.message}")
+        dialog.dismiss()
 
     def _asked(self, request: Request) -> None:
         parts = urlsplit(request.url)
@@ -139,7 +144,9 @@ def texts(listener: Listener, *kinds: str) -> list[str]:
 
 
 def one_of_each_kind(listener: Listener) -> list[str]:
+    """Without those of terminals: claude itself refuses such commands."""
     kinds = {vector["kind"]: vector["text"] for vector in reversed(VECTORS)}
+    del kinds["terminal"]
     return [text.replace("{listener}", listener.url) for text in kinds.values()]
 
 
@@ -226,30 +233,33 @@ def test_titles(watch: Watch, listener: Listener) -> None:
         title = watch.lab.call("PATCH", route, {"title": f"{text} end"[-200:]})["title"]
         expect(watch.page.locator(".al-title")).to_contain_text(title[-3:])
     watch.clean()
+    watch.lab.call("PATCH", route, {"title": "safe \u202egpj.exe"})
+    expect(watch.page.get_by_role("tab", name="safe gpj.exe")).to_be_visible()
 
 
 def test_files_and_what_is_in_them(watch: Watch, listener: Listener) -> None:
-    """Names of a folder, a notebook and files, and the words in them as a tool's output."""
-    folder = watch.lab.root / f"<img src=x onerror={'window.__pwned=1'}>"
+    """Names of a folder and of files, and the words in a file as a tool's output."""
+    root = watch.lab.root
+    folder = root / "<img src=x onerror=window.__pwned=1>"
     folder.mkdir()
-    (folder / '"><svg onload=window.__pwned=1>.txt').write_text("a name")
-    (folder / "all.txt").write_text("\n".join(texts(listener)), "utf-8", "surrogatepass")
-    open_lab(watch.page, watch.lab, "files")
+    named = '"><svg onload=window.__pwned=1>.txt'
+    (root / named).write_text("a name")
+    (root / "all.txt").write_text("\n".join(texts(listener)), "utf-8")
+
+    panel, session_id = opened(watch, "files")
+    play(watch.lab, session_id, ["read: all.txt", f"read: {named}"])
+    panel.status("Idle")
+    watch.page.evaluate(OPEN_ALL)
+    panel.log.get_by_role("button", name="Show more").first.click()
+    expect(panel.log.locator(".al-output").first).to_contain_text("srcdoc")
+    watch.clean()
+
     watch.page.evaluate(
         "cwd => window.jupyterapp.commands.execute('agent-lab:open', {cwd}) && 0", folder.name
     )
-    panel = Panel(watch.page.locator(".al-Split"))
-    panel.status("Idle")
-    expect(panel.log).to_contain_text(folder.name)
-    expect(watch.page.get_by_role("region", name="Terminal")).to_contain_text(folder.name)
-    session_id = watch.lab.sessions()[0]["id"]
-    play(watch.lab, session_id, ["read: all.txt", 'read: "><svg onload=window.__pwned=1>.txt'])
-    panel.status("Idle")
-    watch.page.evaluate(OPEN_ALL)
-    more = panel.log.get_by_role("button", name="Show more")
-    while more.count():
-        more.first.click()
-    expect(panel.log.locator(".al-output").first).to_contain_text("srcdoc")
+    other = watch.page.locator(".al-Split:visible")
+    expect(Panel(other).log).to_contain_text(folder.name)
+    expect(other.get_by_role("region", name="Terminal")).to_contain_text(folder.name)
     watch.clean()
 
 
@@ -264,11 +274,8 @@ def fake_lab(tmp_path: Path) -> Iterator[Lab]:
         yield lab
 
 
-def test_characters_that_claude_would_alter(
-    fake_lab: Lab, page: Page, listener: Listener
-) -> None:
+def test_characters_that_claude_would_alter(fake_lab: Lab, page: Page, listener: Listener) -> None:
     watch = Watch(page, fake_lab, listener)
-    page.evaluate("() => 0")
     panel, session_id = opened(watch, "fake")
     vectors = texts(listener, "terminal", "unicode", "mutation")
     play(fake_lab, session_id, [*vectors, "!surrogates", "!ansi"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.stories.lab import Json, Lab, until
+from tests.stories.lab import Json, Lab, until, written
 from tests.stories.panel import (
     Panel,
     open_lab,
@@ -109,7 +109,7 @@ def test_a_reload_brings_back_ratio_terminal_session_and_words(
     assert [session["id"] for session in lab.sessions()] == sessions
     proof = tmp_path / "proof"
     type_in_terminal(page, f"echo $((MARK + 1)) > {proof}")
-    assert until(lambda: proof.exists() and proof.read_text()).strip() == "42"
+    assert written(proof) == "42"
 
 
 def saved_split(lab: Lab, workspace: str) -> Json:

@@ -34,9 +34,7 @@ def open_split_in(page: Page, folder: str) -> None:
 
 
 @pytest.mark.parametrize(("decision", "runs"), [("Go on without them", False), ("Trust", True)])
-def test_a_folder_that_would_run_something(
-    lab: Lab, page: Page, decision: str, runs: bool
-) -> None:
+def test_a_folder_that_would_run_something(lab: Lab, page: Page, decision: str, runs: bool) -> None:
     name = "trusted" if runs else "foreign"
     ran = hooked_folder(lab, name)
     open_lab(page, lab, name)

@@ -12,6 +12,7 @@ from tests.stories.panel import open_lab, open_split, terminal_of, type_in_termi
 
 pytestmark = pytest.mark.story
 
+
 def show(page: Page, command: str, line: str) -> Locator:
     """Run the command on an empty screen; its output starts with this line."""
     type_in_terminal(page, f"clear; {command}")
@@ -27,7 +28,9 @@ def select(page: Page, line: Locator) -> None:
     page.mouse.click(box["x"] + 10, box["y"] + box["height"] / 2, click_count=3)
 
 
-def test_a_selection_becomes_a_chip_and_reaches_the_model_bare(telling_lab: Lab, page: Page) -> None:
+def test_a_selection_becomes_a_chip_and_reaches_the_model_bare(
+    telling_lab: Lab, page: Page
+) -> None:
     open_lab(page, telling_lab, "selection")
     panel = open_split(page)
     red = r"printf '\033[31mred\033[0m \033[1mline\033[0m\n'"

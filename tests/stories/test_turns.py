@@ -1,4 +1,5 @@
-"""Turns as a person sees them through Stop, queue, reload, second tab, crash and a killed server."""
+"""Turns as a person sees them through Stop, queue, reload, second tab, crash and a killed
+server."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import { agentIcon } from './icon';
 import { SplitContent, createTools } from './splitContent';
 import { openTerminalMenu } from './terminalMenu';
 import { TerminalPane } from './terminalPane';
+import { plainTitle } from './text';
 import { IChats, ISplits } from './tokens';
 
 type SplitWidget = MainAreaWidget<SplitContent>;
@@ -142,12 +143,12 @@ export const split: JupyterFrontEndPlugin<ISplits> = {
       chat.opened.connect((_, opened) => {
         kept.set(widget, { ...kept.get(widget), session: opened.id });
         save();
-        widget.title.label = opened.title || trans.__('Agent');
+        widget.title.label = plainTitle(opened.title) || trans.__('Agent');
         widget.title.caption = opened.workspace.cwd;
         void pane.open(terminalName(opened), opened.workspace.cwd, opened.workspace.path || opened.workspace.cwd);
       });
       chat.titled.connect((_, { title, status }) => {
-        widget.title.label = title || trans.__('Agent');
+        widget.title.label = plainTitle(title) || trans.__('Agent');
         widget.title.caption = status;
       });
       void chat.open(source);

@@ -16,6 +16,16 @@ export function plainText(text: string): string {
     .replace(/[ \t]+$/gm, '');
 }
 
+// Bidi, zero-width and other characters that reorder or hide their neighbours; the joiner of emoji stays.
+const HIDDEN =
+  // eslint-disable-next-line no-control-regex -- as above
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
+
+/** A title for places that can show letters only, such as a tab: nothing in it reads other than it is. */
+export function plainTitle(title: string): string {
+  return title.replace(HIDDEN, '');
+}
+
 export function countLines(text: string): number {
   return text.replace(/\n+$/, '').split('\n').length;
 }

@@ -13,6 +13,7 @@ import { Icon } from './icons.js';
 import { imageSource, linkTarget } from './links.js';
 import { memo } from './memo.js';
 import { sanitise } from './sanitise.js';
+import { Visible } from './text.js';
 
 /** Blocks drawn as one group, so that a long answer costs a frame no more than a short one. */
 const GROUP = 24;
@@ -159,7 +160,7 @@ function inline(tokens: readonly Token[] | undefined): ComponentChildren {
       case 'del':
         return <del>{inline(known.tokens)}</del>;
       case 'codespan':
-        return <code>{(known as Tokens.Codespan).text}</code>;
+        return <code><Visible text={(known as Tokens.Codespan).text} /></code>;
       case 'br':
         return <br />;
       case 'escape':
@@ -297,7 +298,7 @@ export const Code = memo(({ code, language }: { code: string; language: string }
         <code>
           {code.split('\n').map(line => (
             <span class={line.startsWith('+') ? 'al-plus-line' : line.startsWith('-') ? 'al-minus-line' : ''}>
-              {line}{'\n'}
+              <Visible text={line} />{'\n'}
             </span>
           ))}
         </code>
@@ -309,9 +310,11 @@ export const Code = memo(({ code, language }: { code: string; language: string }
       <code>
         {language
           ? highlight(code, language).map(span =>
-              span.paint ? <span class={`al-c-${span.paint}`}>{span.text}</span> : span.text
+              span.paint
+                ? <span class={`al-c-${span.paint}`}><Visible text={span.text} /></span>
+                : <Visible text={span.text} />
             )
-          : code}
+          : <Visible text={code} />}
       </code>
     </pre>
   );

@@ -9,10 +9,16 @@ const TAGS = (
 ).split(' ');
 const ATTRIBUTES = ['href', 'src', 'title', 'alt', 'align', 'colspan', 'rowspan', 'open', 'start', 'dir'];
 
+const KNOWN = new Set(TAGS);
+
+/** `Vec<T>` and `<your-key>` are words: what is no tag of ours stays in sight instead of vanishing. */
+const wordsFor = (html: string): string =>
+  html.replace(/<(?=\/?([a-z][^\s/>]*))/gi, (sign, name: string) => (KNOWN.has(name.toLowerCase()) ? sign : '&lt;'));
+
 /** Nodes for the page. Images are data only; links lead where `linkTarget` lets them. */
 export function sanitise(html: string): DocumentFragment {
   // Where a browser makes a document without a body of it (`<frameset>`), DOMPurify gives null.
-  const clean = DOMPurify.sanitize(html, {
+  const clean = DOMPurify.sanitize(wordsFor(html), {
     ALLOWED_TAGS: TAGS,
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_ARIA_ATTR: false,

@@ -38,7 +38,8 @@ def output_of(cell: Locator) -> Locator:
 def test_the_magic_alone_status_and_stop(lab: Lab, page: Page) -> None:
     cells = open_notebook(
         page, lab, "alone",
-        "undefined_name", "%agent", "%agent status", "%%agent --no-context\nfirst line\nsecond line",
+        "undefined_name", "%agent", "%agent status",
+        "%%agent --no-context\nfirst line\nsecond line",
         "%agent --no-context stream 500 tokens at 20/s", "%agent stop",
     )  # fmt: skip
     run(page, cells.nth(0))

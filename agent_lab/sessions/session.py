@@ -238,7 +238,7 @@ class Session:
         """
         self._check_prompt(prompt)
         async with self._lock:
-            seen, turn_id = await self._log.prompt(self._number, prompt.id)
+            seen, turn_id = await self.journal.prompt_of(prompt.id)
             if seen:
                 return Accepted(turn_id, None if turn_id else prompt.id)
             await self._hold()
@@ -250,7 +250,7 @@ class Session:
                 if not self._open:  # the queue stood still after a failure: this wakes it
                     self._send_next()
                 await self.journal.stored()
-                _, turn_id = await self._log.prompt(self._number, prompt.id)
+                _, turn_id = await self.journal.prompt_of(prompt.id)
                 return Accepted(turn_id, None if turn_id else prompt.id)
             turn = self._begin(prompt.id, prompt.content, prompt.context, prompt.origin)
             await self.journal.stored()

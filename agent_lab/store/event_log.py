@@ -1,9 +1,9 @@
-"""The event log: append in batches on one writer thread, read by seq, search. SQLite.
+"""The event log: append through the writing thread, read by seq, search. SQLite.
 
-`append` hands a batch to the writer thread, which commits everything that waits in one transaction
-and then calls back on the event loop, in order: what a client sees is always already stored. A
-batch also carries how far the agent's output was applied, so output is applied exactly once
-whatever dies when.
+`append` hands a batch to the writer, which commits everything that waits in one transaction; it is
+then told on the event loop, in order: what a client sees is already stored, or the disk is full and
+says so. A batch also carries how far the agent's output was applied, so output is applied exactly
+once whatever dies when.
 
 Durability: WAL with synchronous=NORMAL. A crash of the process loses nothing that was called back;
 a crash of the machine may lose the last moments, never the database.
@@ -12,15 +12,11 @@ a crash of the machine may lose the last moments, never the database.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import queue
 import sqlite3
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,27 +24,17 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from agent_lab.protocol.events import (
-    AgentMessage,
-    AgentMessageChunk,
-    AgentThought,
-    AgentThoughtChunk,
-    Event,
-    Session,
-    TurnEnded,
-    TurnStarted,
-    UserMessage,
-    encode,
-    join_event,
-    now,
-)
-from agent_lab.protocol.transcript import text_of
-from agent_lab.store import ledger
+from agent_lab.protocol.events import Session, encode, join_event
 from agent_lab.store.migrations import migrate
+from agent_lab.store.writer import SEQ_BITS, Appended, Batch, Stream, Writer, transaction
 
-_log = logging.getLogger(__name__)
-_SEQ_BITS = 32
-_SEQ_MASK = (1 << _SEQ_BITS) - 1
+__all__ = ["Batch", "EventLog", "Stored", "StoredSession", "Stream", "forget_events", "transaction"]
+
+_SEQ_MASK = (1 << SEQ_BITS) - 1
+
+WRITE_TIMEOUT = 2.0
+"""Seconds the writer waits for another program's lock, until clients see what is not stored yet."""
+
 _T = TypeVar("_T")
 _decode_session = msgspec.json.Decoder(Session).decode
 
@@ -58,36 +44,6 @@ class Stored(Struct, frozen=True):
 
     seq: int
     json: bytes
-
-
-class Stream(Struct, frozen=True):
-    """How far the output of the process with this marker has been applied.
-
-    `position` is in bytes of its output file; `adapter` is the adapter's state there.
-    """
-
-    marker: str
-    position: int
-    adapter: bytes
-
-
-class Batch(Struct):
-    """What one append stores, in one transaction.
-
-    `events` pairs each event with the JSON of its body. `session` None: the object did not change.
-    """
-
-    number: int
-    events: list[tuple[Event, bytes]]
-    session: Session | None = None
-    stream: Stream | None = None
-    stream_ended: bool = False
-    charges: list[ledger.ChargeRow] = []
-    prompts: list[tuple[str, str | None]] = []
-
-
-Appended = Callable[[Exception | None], None]
-"""Called on the event loop when a batch is stored (None), or with what the database said."""
 
 
 class StoredSession(Struct, frozen=True):
@@ -101,12 +57,10 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._queue: queue.SimpleQueue[tuple[Batch, Appended] | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
+        self._writer: Writer | None = None
         self._readers = ThreadPoolExecutor(2, thread_name_prefix="agent-lab-read")
         self._local = threading.local()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._finished: deque[tuple[int, str, int]] = deque()
         self._connections: list[sqlite3.Connection] = []
 
     # ------------------------------------------------------------ life
@@ -116,16 +70,15 @@ class EventLog:
         is."""
         self._loop = asyncio.get_running_loop()
         await self._loop.run_in_executor(self._readers, self._prepare)
-        self._thread = threading.Thread(target=self._write, name="agent-lab-log", daemon=True)
-        self._thread.start()
+        self._writer = Writer(partial(self._connect, WRITE_TIMEOUT), self._tell)
+        self._writer.start()
 
     async def close(self) -> None:
         """Store what waits, then close. Safe to call twice."""
-        thread, self._thread = self._thread, None
-        if thread is None:
+        writer, self._writer = self._writer, None
+        if writer is None:
             return
-        self._queue.put(None)
-        await asyncio.get_running_loop().run_in_executor(None, thread.join)
+        await asyncio.get_running_loop().run_in_executor(None, writer.stop)
         self._readers.shutdown(wait=True)
         for connection in self._connections:
             connection.close()
@@ -140,9 +93,11 @@ class EventLog:
             migrate(db)
         db.close()
 
-    def _connect(self) -> sqlite3.Connection:
+    def _connect(self, timeout: float = 10.0) -> sqlite3.Connection:
         # Python 3.11 has no autocommit attribute; isolation_level None leaves transactions to us.
-        db = sqlite3.connect(self._path, timeout=10, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(
+            self._path, timeout=timeout, isolation_level=None, check_same_thread=False
+        )
         db.execute("PRAGMA synchronous=NORMAL")
         db.execute("PRAGMA temp_store=MEMORY")
         db.execute("PRAGMA cache_size=-2000")
@@ -151,62 +106,20 @@ class EventLog:
     # ------------------------------------------------------------ append
 
     def append(self, batch: Batch, appended: Appended) -> None:
-        """Store a batch; `appended` is called on the event loop, in the order of the appends."""
-        self._queue.put((batch, appended))
+        """Store a batch; `appended` is called on the event loop, in the order of the appends.
 
-    def _write(self) -> None:
-        db = self._connect()
-        waiting = True
-        while waiting or self._finished:
-            if self._finished and self._queue.empty():
-                self._compact(db, *self._finished.popleft())
-                continue
-            taken = [self._queue.get()]
-            while not self._queue.empty():
-                taken.append(self._queue.get())
-            waiting = None not in taken
-            work = [one for one in taken if one is not None]
-            if not work:
-                continue
-            results: list[tuple[Appended, Exception | None]]
-            try:
-                with transaction(db):
-                    for batch, _ in work:
-                        _store(db, batch)
-                results = [(appended, None) for _, appended in work]
-            except (sqlite3.Error, OverflowError) as error:
-                _log.warning("agent_lab: the log could not be written: %s", error)
-                results = [self._store_alone(db, batch, appended) for batch, appended in work]
-            for batch, _ in work:
-                self._finished.extend(_finished_messages(batch))
-            assert self._loop is not None
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(_call_all, results)
-        db.close()
+        With an error it is told that the disk did not take the batch: it is held in memory, and
+        `appended` is called again, with None, when it is stored after all.
+        """
+        if self._writer is not None:
+            self._writer.append(batch, appended)
+        else:
+            self._tell([(appended, sqlite3.ProgrammingError("the log is closed"))])
 
-    def _compact(self, db: sqlite3.Connection, number: int, message: str, seq: int) -> None:
-        """Drop the chunks of a finished message. Only when nothing waits to be stored: a long
-        message has hundreds, and the tokens of other sessions must not wait behind them."""
-        base = number << _SEQ_BITS
-        try:
-            with transaction(db):
-                db.execute(
-                    "DELETE FROM events WHERE message=? AND id BETWEEN ? AND ?",
-                    (message, base, base + seq - 1),
-                )
-        except sqlite3.Error as error:
-            _log.info("agent_lab: chunks could not be compacted: %s", error)
-
-    def _store_alone(
-        self, db: sqlite3.Connection, batch: Batch, appended: Appended
-    ) -> tuple[Appended, Exception | None]:
-        """One batch by itself, so that a bad one does not take the others down with it."""
-        try:
-            with transaction(db):
-                _store(db, batch)
-        except (sqlite3.Error, OverflowError) as error:
-            return appended, error
-        return appended, None
+    def _tell(self, results: Sequence[tuple[Appended, Exception | None]]) -> None:
+        assert self._loop is not None, "not open"
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_call_all, results)
 
     # ------------------------------------------------------------ read
 
@@ -261,109 +174,9 @@ class EventLog:
         return await self.read(partial(_open_chunks, number=number, after=after))
 
 
-@contextmanager
-def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
-
-
 def _call_all(results: Sequence[tuple[Appended, Exception | None]]) -> None:
     for appended, error in results:
         appended(error)
-
-
-# ---------------------------------------------------------------- writing, on the writer's thread
-
-
-def _store(db: sqlite3.Connection, batch: Batch) -> None:
-    base = batch.number << _SEQ_BITS
-    for event, body in batch.events:
-        said = event.body
-        message = said.message_id if isinstance(said, _OF_A_MESSAGE) else None
-        db.execute(
-            "INSERT INTO events VALUES (?,?,?,?,?,?)",
-            (base + event.seq, event.turn_id, event.time, event.type, message, body.decode()),
-        )
-        if not isinstance(said, AgentMessageChunk | AgentThoughtChunk):
-            _derive(db, batch.number, event)
-    for client_id, turn_id in batch.prompts:
-        db.execute(
-            "INSERT INTO prompts VALUES (?,?,?) ON CONFLICT DO UPDATE SET turn_id=excluded.turn_id",
-            (batch.number, client_id, turn_id),
-        )
-    time = batch.events[-1][0].time if batch.events else now()
-    for row in batch.charges:
-        ledger.charge(db, batch.number, time, row)
-    if batch.stream_ended:
-        db.execute("DELETE FROM streams WHERE session=?", (batch.number,))
-    elif batch.stream is not None:
-        db.execute(
-            "INSERT INTO streams VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET "
-            "marker=excluded.marker, position=excluded.position, adapter=excluded.adapter",
-            (
-                batch.number,
-                batch.stream.marker,
-                batch.stream.position,
-                batch.stream.adapter.decode(),
-            ),
-        )
-    if batch.session is not None:
-        _update_session(db, batch.number, batch.session)
-
-
-_OF_A_MESSAGE = (AgentMessage, AgentMessageChunk, AgentThought, AgentThoughtChunk)
-
-
-def _finished_messages(batch: Batch) -> list[tuple[int, str, int]]:
-    """(session, message, seq) of the messages that end in this batch."""
-    return [
-        (batch.number, event.body.message_id, event.seq)
-        for event, _ in batch.events
-        if isinstance(event.body, AgentMessage | AgentThought)
-    ]
-
-
-def _derive(db: sqlite3.Connection, number: int, event: Event) -> None:
-    """The tables that are read instead of the log: each row follows from one event."""
-    match event.body:
-        case AgentMessage() as body:
-            _index(db, number, event.seq, text_of(body.content))
-        case UserMessage() as body:
-            _index(db, number, event.seq, text_of(body.content))
-        case TurnStarted():
-            db.execute(
-                "INSERT OR IGNORE INTO turns VALUES (?,?,?,NULL,?,NULL)",
-                (number, event.turn_id, event.seq, event.time),
-            )
-        case TurnEnded() as body:
-            db.execute(
-                "UPDATE turns SET last_seq=?, stop_reason=? WHERE session=? AND turn_id=?",
-                (event.seq, body.stop_reason, number, event.turn_id),
-            )
-
-
-def _index(db: sqlite3.Connection, number: int, seq: int, text: str) -> None:
-    if text:
-        db.execute("INSERT INTO search VALUES (?,?,?)", (text, number, seq))
-
-
-def _update_session(db: sqlite3.Connection, number: int, session: Session) -> None:
-    db.execute(
-        "UPDATE sessions SET state=?, title=?, kernel_id=?, status=?, updated_at=? WHERE number=?",
-        (
-            encode(session).decode(),
-            session.title,
-            session.notebook.kernel_id if session.notebook else None,
-            session.status,
-            session.updated_at,
-            number,
-        ),
-    )
 
 
 def _create(db: sqlite3.Connection, session: Session) -> int:
@@ -388,7 +201,7 @@ def _create(db: sqlite3.Connection, session: Session) -> int:
 
 
 def forget_events(db: sqlite3.Connection, number: int) -> None:
-    base = number << _SEQ_BITS
+    base = number << SEQ_BITS
     db.execute("DELETE FROM events WHERE id BETWEEN ? AND ?", (base, base + _SEQ_MASK))
 
 
@@ -403,7 +216,7 @@ def _load(db: sqlite3.Connection, session_id: str) -> StoredSession | None:
         return None
     number, state = row
     session = _decode_session(state)
-    base = number << _SEQ_BITS
+    base = number << SEQ_BITS
     (last,) = db.execute(
         "SELECT max(id) FROM events WHERE id BETWEEN ? AND ?", (base, base + _SEQ_MASK)
     ).fetchone()
@@ -415,7 +228,7 @@ def _load(db: sqlite3.Connection, session_id: str) -> StoredSession | None:
 def _events(
     db: sqlite3.Connection, number: int, after: int, before: int | None, limit: int
 ) -> list[Stored]:
-    base = number << _SEQ_BITS
+    base = number << SEQ_BITS
     first = base + min(after + 1, _SEQ_MASK)
     last = base + (_SEQ_MASK if before is None else min(max(before - 1, 0), _SEQ_MASK))
     backwards = before is not None and after == 0
@@ -444,7 +257,7 @@ def _tail(db: sqlite3.Connection, number: int, turns: int) -> int:
     if row is None:
         return 0
     # The prompt's own message lies just before its turn.
-    base = number << _SEQ_BITS
+    base = number << SEQ_BITS
     message = db.execute(
         "SELECT max(id) FROM events WHERE id BETWEEN ? AND ? AND type='turn_ended'",
         (base, base + int(row[0])),
@@ -477,7 +290,7 @@ def _prompt(db: sqlite3.Connection, number: int, client_id: str) -> tuple[bool, 
 def _open_chunks(
     db: sqlite3.Connection, number: int, after: int
 ) -> list[tuple[str, str, str | None, str]]:
-    base = number << _SEQ_BITS
+    base = number << SEQ_BITS
     rows = db.execute(
         "SELECT message, min(type), turn_id, group_concat(json_extract(body, '$.text'), '') FROM "
         "(SELECT * FROM events WHERE message IS NOT NULL AND id BETWEEN ? AND ? ORDER BY id) "

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -132,20 +133,50 @@ def test_the_tail_begins_with_the_prompt_of_its_first_turn(tmp_path: Path) -> No
 
 
 def test_output_offset_and_events_are_one_transaction(tmp_path: Path) -> None:
-    """A batch that cannot be stored leaves the offset where it was, and harms no other batch."""
+    """A batch that cannot be stored leaves the offset where it was and holds back what comes after
+    it in its session; it harms no other session."""
 
     async def story() -> None:
         async with opened(tmp_path) as log:
-            number = await log.create(a_session())
+            number, other = await log.create(a_session()), await log.create(a_session("other"))
             await store(log, batch(number, 1, chunk("a"), stream=Stream("m", 10, b"{}")))
             bad = batch(number, 1, chunk("same seq"), stream=Stream("m", 20, b"{}"))
-            good = batch(number, 2, chunk("b"), stream=Stream("m", 30, b"{}"))
-            both = (store(log, bad), store(log, good))
-            results = await asyncio.gather(*both, return_exceptions=True)
+            later = batch(number, 2, chunk("b"), stream=Stream("m", 30, b"{}"))
+            good = batch(other, 1, chunk("c"), stream=Stream("n", 5, b"{}"))
+            all_three = (store(log, one) for one in (bad, later, good))
+            results = await asyncio.gather(*all_three, return_exceptions=True)
             assert isinstance(results[0], sqlite3.IntegrityError)
-            assert results[1] is None
-            assert await log.stream(number) == Stream("m", 30, b"{}")
-            assert seqs(await log.events(number)) == [1, 2]
+            assert isinstance(results[1], sqlite3.IntegrityError)
+            assert results[2] is None
+            assert await log.stream(number) == Stream("m", 10, b"{}")
+            assert await log.stream(other) == Stream("n", 5, b"{}")
+            assert seqs(await log.events(number)) == [1]
+
+    run(story())
+
+
+def test_what_could_not_be_stored_is_stored_in_its_order(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with opened(tmp_path) as log:
+            number = await log.create(a_session())
+            with closing(sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None)) as other:
+                other.execute("ALTER TABLE turns RENAME TO elsewhere")
+                told: list[tuple[int, bool]] = []
+                stored = asyncio.Event()
+
+                def appended(first: int, error: Exception | None) -> None:
+                    told.append((first, error is None))
+                    if len(told) == 6:
+                        stored.set()
+
+                log.append(batch(number, 1, TurnStarted()), partial(appended, 1))
+                for first in (2, 3):  # these could be stored, were it not for the first
+                    log.append(batch(number, first, chunk("x")), partial(appended, first))
+                await log.read(lambda db: None)
+                other.execute("ALTER TABLE elsewhere RENAME TO turns")
+            await stored.wait()
+            assert told == [(1, False), (2, False), (3, False), (1, True), (2, True), (3, True)]
+            assert seqs(await log.events(number)) == [1, 2, 3]
 
     run(story())
 
@@ -158,24 +189,24 @@ def test_a_locked_database_is_waited_for_and_told(tmp_path: Path) -> None:
             number = await log.create(a_session())
             journal = Journal(log, number, a_session())
             subscriber = await journal.subscribe(after=0, tail=None)
+            pages = aiter(subscriber)
             with closing(sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None)) as other:
-                other.execute("DROP TABLE turns")  # every turn_started fails from here on
-            journal.emit("t1", TurnStarted())
-            journal.flush()
-            said: list[str] = []
-            async for events in subscriber:
-                said += [decode_event(one.json).type for one in events]
-                if "notice" in said:
-                    break
-            assert said == ["turn_started", "notice"]
-            with closing(sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None)) as other:
-                other.execute(
-                    "CREATE TABLE turns (session, turn_id, first_seq, last_seq, started_at, "
-                    "stop_reason, PRIMARY KEY (session, turn_id))"
-                )
-            await journal.stored()
-            read = [decode_event(one.json).type for one in await log.events(number)]
-            assert read[:2] == ["turn_started", "notice"]
+                other.execute("BEGIN IMMEDIATE")
+                journal.emit("t1", TurnStarted())
+                assert not await journal.stored()
+                said: list[str] = []
+                while len(said) < 2:
+                    said += [decode_event(one.json).type for one in await anext(pages)]
+                assert said == ["turn_started", "notice"]
+                assert seqs(await log.events(number)) == []
+                assert seqs(await journal.events()) == [1, 2]
+                other.execute("ROLLBACK")
+            told = decode_event((await anext(pages))[0].json).body
+            assert isinstance(told, Notice)
+            assert told.level == "info"
+            assert await journal.stored()
+            assert seqs(await log.events(number)) == [1, 2, 3]
+            await pages.aclose()  # type: ignore[attr-defined]
 
     run(story())
 

@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add = top.add_subparsers(dest="command", required=True, metavar="COMMAND").add_parser
 
     demo = add("demo", help="JupyterLab on a sample, with a scripted model: no account, no network")
-    demo.add_argument("--port", type=int, default=8888, help="the next free one if taken")
+    demo.add_argument("--port", type=_port, default=8888, help="the next free one if taken")
     demo.add_argument("--no-browser", dest="browser", action="store_false", help="open no browser")
     demo.add_argument(
         "--workspace",
@@ -79,21 +79,40 @@ def parser() -> argparse.ArgumentParser:
     sessions = add(
         "sessions", parents=[running], help="the sessions of a server, active ones first"
     )
-    sessions.add_argument("search", nargs="?", default="", help="words in titles and transcripts")
+    sessions.add_argument(
+        "search", type=_text, nargs="?", default="", help="words in titles and transcripts"
+    )
 
     send = add("send", parents=[running], help="ask something")
-    send.add_argument("text")
+    send.add_argument("text", type=_text)
     where = send.add_mutually_exclusive_group()
-    where.add_argument("--session", metavar="ID", help="in this session (default: a new one)")
+    where.add_argument(
+        "--session", type=_text, metavar="ID", help="in this session (default: a new one)"
+    )
     where.add_argument(
         "--path", type=Path, metavar="DIR", help="in a new session of this folder (default: here)"
     )
     send.add_argument("--follow", action="store_true", help="print the answer as it comes")
 
     export = add("export", parents=[running], help="write a session's transcript")
-    export.add_argument("session", metavar="ID")
+    export.add_argument("session", type=_text, metavar="ID")
     export.add_argument("--format", choices=["jsonl"], default="jsonl", help="(default: jsonl)")
     export.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="(default: standard output)"
     )
     return top
+
+
+def _text(argument: str) -> str:
+    """An argument that can be sent: bytes that are no UTF-8 arrive here as lone surrogates."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        raise argparse.ArgumentTypeError(f"{argument!r} is not UTF-8") from None
+    return argument
+
+
+def _port(argument: str) -> int:
+    if not (argument.isascii() and argument.isdecimal() and int(argument) < 1 << 16):
+        raise argparse.ArgumentTypeError(f"{argument!r} is no port: a number up to 65535")
+    return int(argument)

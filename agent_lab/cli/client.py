@@ -153,8 +153,12 @@ def find_server(address: str | None) -> Server:
 
 
 def _at(address: str) -> Server:
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(address)
+        known = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        known = False
+    if not known:
         raise AgentLabError(f"{address!r} is no server's address, such as http://localhost:8888/.")
     token = parse_qs(parts.query).get("token", [""])[0]
     url = parts._replace(query="", fragment="").geturl()

@@ -80,6 +80,8 @@ def sessions(server: Server, search: str) -> int:
 
 def send(server: Server, text: str, session_id: str | None, path: Path | None, follow: bool) -> int:
     """Ask. Prints the session's id; with `follow` the answer, and then 1 means that it failed."""
+    if not text.strip():
+        raise AgentLabError("There is nothing to send: the text is empty.")
     if session_id is None:
         session_id = server.post("sessions", Session, {"path": _folder(server, path)}).id
     route = f"sessions/{quote(session_id, safe='')}/prompt"

@@ -7,6 +7,7 @@ asked, because the server is the one whose child this kernel is.
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ TIMEOUT_SECONDS = 15.0
 """How long the server may take for one answer: the first question also makes the session."""
 
 _S = TypeVar("_S")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _KERNEL_FILE = re.compile(r"kernel-(.+)\.json\Z")
 
 
@@ -110,7 +112,7 @@ class KernelClient:
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
         path = f"{parts.path.rstrip('/')}/agent-lab/kernel/{quote(self.kernel_id, safe='')}/{route}"
         headers = {"Authorization": f"Bearer {self.secret}", "Content-Type": "application/json"}
-        data = None if body is None else msgspec.json.encode(body)
+        data = None if body is None else _encoded(body)
         connection = kind(parts.hostname or "localhost", parts.port, timeout=TIMEOUT_SECONDS)
         try:
             connection.request(method, path, data, headers)
@@ -129,6 +131,16 @@ class KernelClient:
             ) from None
         finally:
             connection.close()
+
+
+def _encoded(body: object) -> bytes:
+    """As JSON. A lone surrogate, as in the name of a file that is not UTF-8, is shown by its code:
+    JSON cannot carry it."""
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(body), ensure_ascii=False)
+        return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text).encode()
 
 
 def _error(status: int, refusal: _Refusal) -> AgentLabError:

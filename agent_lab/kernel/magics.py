@@ -63,8 +63,8 @@ def parse(line: str, cell: str | None = None) -> Request:
     found: set[str] = set()
     rest = line.strip()
     while rest.startswith("--"):
-        word, _, rest = rest.partition(" ")
-        rest = rest.strip()
+        word, *more = rest.split(maxsplit=1)
+        rest = "".join(more)
         if word == "--":
             break
         if word not in OPTIONS:
@@ -144,6 +144,8 @@ class AgentMagic:
     def _ask(self, client: KernelClient, request: Request) -> None:
         done = self._recorder.last if request.with_context else None
         question = request.question or (DEFAULT_QUESTIONS[done.kind] if done else "")
+        if not question and not request.with_context:
+            raise ValueError("Write a question: with --no-context there is nothing else to send.")
         if not question:
             raise ValueError(
                 "There is nothing to ask about yet: no cell has run since Agent Lab was loaded. "

@@ -89,6 +89,10 @@ class AgentLab(ExtensionApp):
     def _default_data_dir(self) -> str:
         return str(Path(jupyter_data_dir()) / "agent_lab")
 
+    @property
+    def _folder(self) -> Path:
+        return Path(self.data_dir).expanduser().absolute()
+
     # ------------------------------------------------------------ wiring
 
     def initialize_settings(self) -> None:
@@ -107,7 +111,7 @@ class AgentLab(ExtensionApp):
 
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
         self._export()  # the port may have changed since
-        if (Path(self.data_dir) / "run").is_dir():
+        if (self._folder / "run").is_dir():
             self._start()
 
     # ------------------------------------------------------------ the Manager
@@ -159,9 +163,9 @@ class AgentLab(ExtensionApp):
 
         assert self.serverapp is not None
         return Settings(
-            data_dir=Path(self.data_dir).expanduser().absolute(),
+            data_dir=self._folder,
             root_dir=Path(self.serverapp.root_dir),
-            claude_command=command(self.claude_command),
+            claude_command=self._command(),
             default_agent=self.default_agent,
             default_model=self.default_model or None,
             default_permission_mode=self.default_permission_mode,
@@ -174,6 +178,16 @@ class AgentLab(ExtensionApp):
             agent_environment=dict(self.agent_environment),
             demo=self.demo,
         )
+
+    def _command(self) -> tuple[str, ...]:
+        try:
+            return command(self.claude_command)
+        except (ValueError, SyntaxError) as error:
+            raise Unavailable(
+                f"AgentLab.claude_command, {self.claude_command!r}, cannot be read ({error}). Mend "
+                "it in the server's configuration; best it is a list: a program, then arguments.",
+                "configuration",
+            ) from None
 
     # ------------------------------------------------------------ stop
 

@@ -18,7 +18,7 @@ from tornado import web
 from agent_lab.protocol.commands import NewSession, Prompt
 from agent_lab.protocol.errors import Forbidden, NotFound
 from agent_lab.server.rest import PromptBody, accepted_fields
-from agent_lab.server.routes import Answer, Route, RouteHandler, Table, whole
+from agent_lab.server.routes import Answer, Route, RouteHandler, Table
 
 if TYPE_CHECKING:
     from agent_lab.sessions.session import Session
@@ -109,14 +109,7 @@ async def cancel(request: RouteHandler, kernel_id: str) -> object:
 )
 async def events(request: RouteHandler, kernel_id: str) -> object:
     """The log of the session as server-sent events, then live."""
-    session = await _session(request, kernel_id)
-    last = whole(request.request.headers.get("Last-Event-ID", ""), "Last-Event-ID")
-    after = request.whole("after") if last is None else last
-    subscriber = await session.subscribe(after, request.whole("tail", 1, 1000))
-    try:
-        return await request.stream(subscriber)
-    finally:
-        session.unsubscribe(subscriber)
+    return await request.follow(await _session(request, kernel_id))
 
 
 async def _notebook(request: RouteHandler, kernel_id: str) -> str:

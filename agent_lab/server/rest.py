@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from agent_lab.protocol.commands import AnswerPermission, NewSession, Prompt, Set
-from agent_lab.protocol.errors import AgentLabError, Invalid
+from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid
 from agent_lab.protocol.events import ContentBlock, ContextItem, Json, encode
-from agent_lab.server.routes import Answer, RouteHandler, Sent, Table, signed_in, whole
+from agent_lab.server.routes import Answer, RouteHandler, Sent, Table, signed_in
 from agent_lab.server.version import version
 
 if TYPE_CHECKING:
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 API = Table("agent-lab/api", RouteHandler, signed_in)
 DEFAULT_PAGE = 500
 LARGEST_PAGE = 2000
+LARGEST_PAGE_BYTES = 8 << 20
+"""A page that would be larger ends earlier, but holds one event at least."""
+EVENTS_READ = 50
+"""Events that are in memory at once, beside those of the page."""
+LONGEST_SEARCH = 1000
 
 _WHERE = {
     "after": "only events later than this seq",
@@ -82,15 +87,19 @@ async def list_sessions(request: RouteHandler) -> object:
     """The sessions of this server's folder: active first, then the newest."""
     if request.text("include"):
         raise Invalid("Only sessions of Agent Lab are listed; leave `include` out.")
+    words = request.text("q")
+    if len(words) > LONGEST_SEARCH:
+        raise Invalid(f"Search for fewer words: at most {LONGEST_SEARCH} characters.")
+    offset = request.whole("cursor")
     manager = await request.lab.manager()
     return await manager.listed(
-        q=request.text("q"),
+        q=words,
         status=request.text("status"),
         path=request.get_query_argument("workspace", None),
         agent=request.text("agent"),
         children=request.flag("children"),
         limit=request.whole("limit", 1, 200) or 50,
-        cursor=request.text("cursor"),
+        cursor=str(offset or ""),
     )
 
 
@@ -221,6 +230,9 @@ async def _stream_turn(
     turn = accepted.turn_id
     if turn is not None:
         after = await manager.seq_before_turn(session, turn)
+    elif await manager.was_withdrawn(session, message.id):
+        text = "This message was taken out of the queue before. To send it, give it a new id."
+        raise Conflict(text, "not_queued")
 
     async def of_turn(events: list[Stored]) -> tuple[list[Stored], bool]:
         nonlocal turn
@@ -239,11 +251,7 @@ async def _stream_turn(
             return chosen, await manager.was_withdrawn(session, message.id)
         return chosen, False
 
-    subscriber = await session.subscribe(after)
-    try:
-        return await request.stream(subscriber, of_turn)
-    finally:
-        session.unsubscribe(subscriber)
+    return await request.stream(session, after, pick=of_turn)
 
 
 @API.route("POST", "sessions/{session_id}/cancel", "execute", returns="Session")
@@ -284,23 +292,35 @@ async def read_events(request: RouteHandler, session_id: str) -> object:
     """The log of a session, a page at a time or live."""
     manager = await request.lab.manager()
     session = await manager.get(session_id)
-    after = request.whole("after") or 0
     if request.flag("follow") and request.wants_stream:
-        # A browser's EventSource says where it was cut.
-        last = whole(request.request.headers.get("Last-Event-ID", ""), "Last-Event-ID")
-        subscriber = await session.subscribe(after if last is None else last)
-        try:
-            return await request.stream(subscriber)
-        finally:
-            session.unsubscribe(subscriber)
-    before = request.whole("before")
+        return await request.follow(session, otherwise=0)
     limit = request.whole("limit", 1, LARGEST_PAGE) or DEFAULT_PAGE
-    events = await manager.events(session, after, before, limit + 1)
-    more = len(events) > limit
-    if more:
-        events = events[1:] if before is not None and not after else events[:-1]
+    after, before = request.whole("after") or 0, request.whole("before")
+    events, more = await _page(manager, session, after, before, limit)
     found = b",".join(event.json for event in events)
     return b'{"events":[%b],"more":%b}' % (found, b"true" if more else b"false")
+
+
+async def _page(
+    manager: Manager, session: Session, after: int, before: int | None, limit: int
+) -> tuple[list[Stored], bool]:
+    """At most `limit` events and LARGEST_PAGE_BYTES, oldest first; and whether there are more."""
+    backwards = before is not None and not after
+    found: list[Stored] = []
+    size = 0
+    while True:
+        read = await manager.events(session, after, before, EVENTS_READ)
+        for event in reversed(read) if backwards else read:
+            size += len(event.json)
+            if len(found) == limit or (found and size > LARGEST_PAGE_BYTES):
+                return found[::-1] if backwards else found, True
+            found.append(event)
+        if len(read) < EVENTS_READ:
+            return found[::-1] if backwards else found, False
+        if backwards:
+            before = read[0].seq
+        else:
+            after = read[-1].seq
 
 
 @API.route(
@@ -319,8 +339,8 @@ async def export(request: RouteHandler, session_id: str) -> object:
     kind = "application/x-ndjson"
     request.set_header("Content-Type", kind)
     request.set_attachment_header(f"{session.info.title}.jsonl")
-    after = 0
-    while events := await manager.events(session, after, None, DEFAULT_PAGE):
+    after, last = 0, session.info.last_seq  # a turn that runs may say more for ever
+    while after < last and (events := await manager.events(session, after, None, EVENTS_READ)):
         after = events[-1].seq
         request.write(b"".join(event.json + b"\n" for event in events))
         await request.flush()

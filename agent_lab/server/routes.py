@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from msgspec import Struct
 from tornado import web
 from tornado.iostream import StreamClosedError
@@ -22,16 +22,22 @@ from agent_lab.protocol.errors import AgentLabError, Invalid, TooLarge
 from agent_lab.protocol.events import encode
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from agent_lab.server.app import AgentLab
+    from agent_lab.sessions.session import Session
     from agent_lab.sessions.subscribers import Subscriber
     from agent_lab.store.event_log import Stored
 
 MAX_SEQ = (1 << 32) - 1
+MOST_TURNS = 1000
 BODY_SLACK = 1 << 20
 """Bytes that a request may have beyond the message in it: escapes, context, the envelope."""
 KEEP_ALIVE_SECONDS = 15.0
 """A silent stream says something this often: proxies keep it, and a dead client is noticed."""
 EVENT_STREAM = "text/event-stream"
+MOST_UNSENT_BYTES = 1 << 20
+"""Bytes of events that are put together before the client must have taken them."""
 
 _S = TypeVar("_S", bound=Struct)
 Action: TypeAlias = Literal["read", "write", "execute"]
@@ -66,21 +72,51 @@ class Sent(Struct, frozen=True):
     """The function has written its answer itself."""
 
 
-@web.stream_request_body
-class RouteHandler(APIHandler):
-    """A request. It reads its body itself: tornado would take half a gigabyte before asking us."""
+class LabHandler(JupyterHandler):
+    """What the REST routes and the WebSocket have in common."""
 
     auth_resource = "agent_lab"
-
-    def initialize(self) -> None:
-        self._body = bytearray()
-        self._too_large = False
-        self._subscriber: Subscriber | None = None
 
     @property
     def lab(self) -> AgentLab:
         lab: AgentLab = self.settings["agent_lab"]
         return lab
+
+    def text(self, name: str) -> str:
+        """An argument of the query, "" when it is absent."""
+        return self.get_query_argument(name, "")
+
+    def whole(self, name: str, low: int = 0, high: int = MAX_SEQ) -> int | None:
+        return whole(self.text(name), name, low, high)
+
+    async def subscribe(self, session: Session, after: int | None, tail: int | None) -> Subscriber:
+        """A reader of the log from there on. Raises Invalid where the log does not go that far."""
+        if after is not None and after > session.info.last_seq:
+            raise Invalid("This log does not go that far; read it anew.", "beyond_the_log")
+        return await session.subscribe(after, tail)
+
+    def log_exception(
+        self,
+        typ: type[BaseException] | None,
+        value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        """Say what failed without the query of the address, which may hold Jupyter's token."""
+        asked = f"{self.request.method} {self.request.path}"
+        if not isinstance(value, web.HTTPError):
+            self.log.error("agent_lab: %s failed", asked, exc_info=value)
+        elif value.log_message:
+            self.log.warning("agent_lab: %s: %s", asked, value)
+
+
+@web.stream_request_body
+class RouteHandler(LabHandler, APIHandler):
+    """A request. It reads its body itself: tornado would take half a gigabyte before asking us."""
+
+    def initialize(self) -> None:
+        self._body = bytearray()
+        self._too_large = False
+        self._subscriber: Subscriber | None = None
 
     # ------------------------------------------------------------ in
 
@@ -116,15 +152,8 @@ class RouteHandler(APIHandler):
         except RecursionError:
             raise Invalid("The request's body is nested too deeply.") from None
 
-    def text(self, name: str) -> str:
-        """An argument of the query, "" when it is absent."""
-        return self.get_query_argument(name, "")
-
     def flag(self, name: str) -> bool:
         return self.text(name) not in ("", "0", "false")
-
-    def whole(self, name: str, low: int = 0, high: int = MAX_SEQ) -> int | None:
-        return whole(self.text(name), name, low, high)
 
     @property
     def wants_stream(self) -> bool:
@@ -167,12 +196,37 @@ class RouteHandler(APIHandler):
 
     # ------------------------------------------------------------ event streams
 
-    async def stream(self, subscriber: Subscriber, pick: Pick | None = None) -> Sent:
+    async def follow(self, session: Session, otherwise: int | None = None) -> Sent:
+        """Stream the log from where the query says, else from `otherwise` (None: its last turns).
+
+        A browser's EventSource that was cut says itself from where on.
+        """
+        last = whole(self.request.headers.get("Last-Event-ID", ""), "Last-Event-ID")
+        after = self.whole("after") if last is None else last
+        tail = self.whole("tail", 1, MOST_TURNS)
+        if after is None and tail is None:
+            after = otherwise
+        return await self.stream(session, after, tail)
+
+    async def stream(
+        self,
+        session: Session,
+        after: int | None,
+        tail: int | None = None,
+        pick: Pick | None = None,
+    ) -> Sent:
         """Send events as server-sent events until `pick` says so or there are no more.
 
         A client that goes away ends the stream and nothing else.
         """
-        self._subscriber = subscriber
+        self._subscriber = subscriber = await self.subscribe(session, after, tail)
+        try:
+            await self._send_events(subscriber, pick)
+        finally:
+            session.unsubscribe(subscriber)
+        return Sent()
+
+    async def _send_events(self, subscriber: Subscriber, pick: Pick | None) -> None:
         self.set_header("Content-Type", EVENT_STREAM)
         self.set_header("Cache-Control", "no-cache")
         self.set_header("X-Accel-Buffering", "no")  # nginx would collect the events
@@ -189,11 +243,15 @@ class RouteHandler(APIHandler):
                 break
             if pick is not None:
                 events, over = await pick(events)
+            size = 0
             for event in events:
                 self.write(b"id: %d\ndata: %b\n\n" % (event.seq, event.json))
+                size += len(event.json)
+                if size > MOST_UNSENT_BYTES:
+                    await self.flush()
+                    size = 0
             await self.flush()
         self.finish(set_content_type=EVENT_STREAM)
-        return Sent()
 
     def on_connection_close(self) -> None:
         if self._subscriber is not None:

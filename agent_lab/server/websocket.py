@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import allow_unauthenticated
-from jupyter_server.base.handlers import JupyterHandler
 from jupyter_server.base.websocket import WebSocketMixin
 from msgspec import Struct
+from tornado import web
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from agent_lab.protocol.commands import (
@@ -34,17 +35,15 @@ from agent_lab.protocol.errors import AgentLabError, Invalid, TooMany
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.events import encode
 from agent_lab.server.rest import accepted_fields
-from agent_lab.server.routes import BODY_SLACK, pattern, whole
+from agent_lab.server.routes import BODY_SLACK, MOST_TURNS, LabHandler, pattern
 
 if TYPE_CHECKING:
-    from agent_lab.server.app import AgentLab
     from agent_lab.sessions.session import Session
     from agent_lab.sessions.subscribers import Subscriber
 
 PATH = "agent-lab/api/sessions/{session_id}/chat"
 PROTOCOL = 1
 PING_SECONDS = 30.0
-MOST_TURNS = 1000
 MOST_COMMANDS = 100
 """Commands of one client that may wait for their answer."""
 
@@ -88,8 +87,7 @@ class _Named(Struct):
     id: str = ""
 
 
-class ChatSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
-    auth_resource = "agent_lab"
+class ChatSocket(WebSocketMixin, WebSocketHandler, LabHandler):
     _session: Session
     _subscriber: Subscriber | None = None
     _reading: asyncio.Task[None] | None = None
@@ -120,11 +118,6 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
     def max_message_size(self) -> int:
         return self.lab.max_message_bytes + BODY_SLACK
 
-    @property
-    def lab(self) -> AgentLab:
-        lab: AgentLab = self.settings["agent_lab"]
-        return lab
-
     # ------------------------------------------------------------ open
 
     # A page learns nothing of a refused handshake, so a stranger is let through it and turned away
@@ -152,29 +145,33 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
             await self._attach(session_id)
         except AgentLabError as error:
             self.close(_CODES.get(error.http_status, SERVER_ERROR), error.reason)
+        except web.HTTPError:  # a query that is not UTF-8
+            self.close(BAD_QUERY)
 
     async def _attach(self, session_id: str) -> None:
-        after = whole(self.get_query_argument("after", ""), "after")
-        tail = whole(self.get_query_argument("tail", ""), "tail", 1, MOST_TURNS)
+        after, tail = self.whole("after"), self.whole("tail", 1, MOST_TURNS)
         manager = await self.lab.manager()
         self._start_task = manager.start_task
         self._session = session = await manager.get(session_id)
-        if after is not None and after > session.info.last_seq:
-            raise Invalid("This log does not go that far; read it anew.", "beyond_the_log")
-        subscriber = await session.subscribe(after, tail)
-        if self.ws_connection is None:  # the client left meanwhile
+        subscriber = await self.subscribe(session, after, tail)
+        info = session.info
+        try:
+            greeted = self.write_message(
+                encode(Hello(PROTOCOL, info, subscriber.after + 1, info.last_seq))
+            )
+        except WebSocketClosedError:  # the client left meanwhile
             session.unsubscribe(subscriber)
             return
         self._subscriber = subscriber
-        info = session.info
-        self._say(Hello(PROTOCOL, info, subscriber.after + 1, info.last_seq))
-        self._reading = self._start_task(self._pump(subscriber), f"{session.id}: socket")
+        work = self._pump(greeted, subscriber)
+        self._reading = self._start_task(work, f"{session.id}: socket")
         await session.open()
 
     # ------------------------------------------------------------ out
 
-    async def _pump(self, subscriber: Subscriber) -> None:
+    async def _pump(self, greeted: Awaitable[None], subscriber: Subscriber) -> None:
         try:
+            await greeted
             async for events in subscriber:
                 for event in events:
                     await self.write_message(event.json)
@@ -188,12 +185,12 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
         else:
             self.close(ENDED if self._session.info.status == "ended" else GOING_AWAY)
 
-    def _say(self, message: Hello | Ack | Reject) -> None:
+    async def _say(self, message: Ack | Reject) -> None:
+        """Returns when the client has taken it, or has left."""
         try:
-            written = self.write_message(encode(message))
+            await self.write_message(encode(message))
         except WebSocketClosedError:
             return
-        written.add_done_callback(_seen)
 
     def on_close(self) -> None:
         """A closed tab ends no turn."""
@@ -204,7 +201,8 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     # ------------------------------------------------------------ in
 
-    def on_message(self, message: str | bytes) -> None:
+    async def on_message(self, message: str | bytes) -> None:
+        """tornado reads on when this returns: who reads no answers is asked no more questions."""
         if self._subscriber is None:
             return
         try:
@@ -212,10 +210,10 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
             if self._waiting >= MOST_COMMANDS:
                 raise TooMany("Too many commands wait for their answer. Try again in a moment.")
         except AgentLabError as error:
-            self._say(Reject(_id_of(message), error.reason, error.message))
+            await self._say(Reject(_id_of(message), error.reason, error.message))
             return
         except RecursionError:
-            self._say(Reject("", "invalid", "This message is nested too deeply."))
+            await self._say(Reject("", "invalid", "This message is nested too deeply."))
             return
         self._waiting += 1
         # A task of its own: a command that waits for the agent must not hold up Stop.
@@ -223,13 +221,13 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, JupyterHandler):
 
     async def _obey(self, command: AnyCommand) -> None:
         try:
-            self._say(await self._run(command))
+            await self._say(await self._run(command))
         except AgentLabError as error:
-            self._say(Reject(command.id, error.reason, error.message))
+            await self._say(Reject(command.id, error.reason, error.message))
         except Exception:
             _log.exception("agent_lab: a command failed")
             text = "Something went wrong in Agent Lab. Try again; the server's log has the details."
-            self._say(Reject(command.id, "internal", text))
+            await self._say(Reject(command.id, "internal", text))
         finally:
             self._waiting -= 1
 
@@ -276,9 +274,3 @@ def _id_of(message: str | bytes) -> str:
         return msgspec.json.decode(message, type=_Named).id
     except (msgspec.DecodeError, UnicodeError):
         return ""
-
-
-def _seen(written: asyncio.Future[None]) -> None:
-    """The client left before it could read this: nothing to do."""
-    if not written.cancelled():
-        written.exception()

@@ -22,10 +22,8 @@ import msgspec
 import psutil
 import pytest
 
-from agent_lab.agents import process as process_module
 from agent_lab.agents.framing import LineFramer, Torn
 from agent_lab.agents.process import (
-    LINUX,
     AgentGone,
     AgentNotFound,
     AgentNotReading,
@@ -36,10 +34,13 @@ from agent_lab.agents.process import (
     Lease,
     LeaseHeld,
     Run,
+    growing,
+    identity,
     read_run,
     sweep,
 )
 
+LINUX = sys.platform == "linux"
 PROGRAMS = Path(__file__).parent / "programs"
 ROOT = Path(__file__).parents[2]
 PYTHON = (sys.executable, "-I", "-S")
@@ -106,7 +107,7 @@ def platform(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 def leave_linux(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "elsewhere")
-    monkeypatch.setattr(process_module, "LINUX", False)
+    monkeypatch.setattr(identity, "LINUX", False)
     monkeypatch.delattr(os, "pidfd_open", raising=False)
 
 
@@ -715,7 +716,7 @@ def test_without_inotify(folder: Path, marker: str, monkeypatch: pytest.MonkeyPa
     def refuse(**_: bool) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(process_module, "INotify", refuse, raising=False)
+    monkeypatch.setattr(growing, "INotify", refuse, raising=False)
     check_adoption(folder, marker)
 
 

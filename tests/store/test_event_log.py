@@ -162,19 +162,24 @@ def test_what_could_not_be_stored_is_stored_in_its_order(tmp_path: Path) -> None
             with closing(sqlite3.connect(tmp_path / "log.sqlite", isolation_level=None)) as other:
                 other.execute("ALTER TABLE turns RENAME TO elsewhere")
                 told: list[tuple[int, bool]] = []
-                stored = asyncio.Event()
+                wake = asyncio.Event()
 
                 def appended(first: int, error: Exception | None) -> None:
                     told.append((first, error is None))
-                    if len(told) == 6:
-                        stored.set()
+                    wake.set()
+
+                async def until(count: int) -> None:
+                    while len(told) < count:
+                        wake.clear()
+                        await wake.wait()
 
                 log.append(batch(number, 1, TurnStarted()), partial(appended, 1))
+                await until(1)
                 for first in (2, 3):  # these could be stored, were it not for the first
                     log.append(batch(number, first, chunk("x")), partial(appended, first))
-                await log.read(lambda db: None)
+                await until(3)
                 other.execute("ALTER TABLE elsewhere RENAME TO turns")
-            await stored.wait()
+                await until(6)
             assert told == [(1, False), (2, False), (3, False), (1, True), (2, True), (3, True)]
             assert seqs(await log.events(number)) == [1, 2, 3]
 

@@ -155,7 +155,11 @@ def test_output_offset_and_events_are_one_transaction(tmp_path: Path) -> None:
     run(story())
 
 
-def test_what_could_not_be_stored_is_stored_in_its_order(tmp_path: Path) -> None:
+def test_what_could_not_be_stored_is_stored_in_its_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent_lab.store.writer.RETRY_SECONDS", 0.001)
+
     async def story() -> None:
         async with opened(tmp_path) as log:
             number = await log.create(a_session())
@@ -178,6 +182,9 @@ def test_what_could_not_be_stored_is_stored_in_its_order(tmp_path: Path) -> None
                 for first in (2, 3):  # these could be stored, were it not for the first
                     log.append(batch(number, first, chunk("x")), partial(appended, first))
                 await until(3)
+                another = await log.create(a_session("another"))
+                for seq in range(1, 100):  # meanwhile it is tried again and again
+                    await store(log, batch(another, seq, chunk("y")))
                 other.execute("ALTER TABLE elsewhere RENAME TO turns")
                 await until(6)
             assert told == [(1, False), (2, False), (3, False), (1, True), (2, True), (3, True)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jupyter_server.serverapp import ServerApp
 
-from agent_lab.sessions.session import Settings
+from agent_lab.sessions.settings import Settings
 from tests.server.lab import Server
 
 pytest_plugins = ["pytest_jupyter.jupyter_server"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
     from agent_lab.sessions.manager import Manager
-    from agent_lab.sessions.session import Settings
+    from agent_lab.sessions.settings import Settings
 
 STOP_SECONDS = 10.0
 URL_VARIABLE = "AGENT_LAB_URL"
@@ -159,7 +159,7 @@ class AgentLab(ExtensionApp):
                 self.log.warning("agent_lab: %s", task.exception())
 
     def _settings(self) -> Settings:
-        from agent_lab.sessions.session import Settings
+        from agent_lab.sessions.settings import Settings
 
         assert self.serverapp is not None
         return Settings(

@@ -31,7 +31,8 @@ from agent_lab.protocol.errors import (
 from agent_lab.protocol.events import Notebook, Workspace, now
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.sessions import workspace
-from agent_lab.sessions.session import NEW_TITLE, Session, Settings, plain_value
+from agent_lab.sessions.session import NEW_TITLE, Session, plain_value
+from agent_lab.sessions.settings import Settings
 from agent_lab.store import ledger
 from agent_lab.store.event_log import EventLog, Stored, forget_events, transaction
 

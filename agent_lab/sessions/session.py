@@ -2,7 +2,7 @@
 
 Rules, each with a test:
 - One prompt is with the agent at a time; others wait in the queue, which is part of the log.
-- Every accepted prompt gets exactly one `turn_ended`: `_open` holds the turns that still owe one.
+- Every accepted prompt gets exactly one `turn_ended`: `_turns` holds those that owe one.
 - `status` is derived in one place (`_status`) from what is true, never set.
 - An event is stored before anyone sees it, together with how far the agent's output was applied.
 - The agent's process is started when somebody looks at the session or sends a prompt, and its turn
@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,61 +70,30 @@ from agent_lab.protocol.events import (
     TurnEnded,
     TurnError,
     TurnStarted,
-    TurnUsage,
     Usage,
     UserMessage,
-    decode_event,
 )
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.transcript import text_of
 from agent_lab.sessions import permissions
 from agent_lab.sessions.connection import Connection, new_request_id
 from agent_lab.sessions.journal import Journal
+from agent_lab.sessions.settings import Settings
 from agent_lab.sessions.subscribers import Subscriber
+from agent_lab.sessions.turns import Silence, Turn, Turns, added, unfinished
 from agent_lab.store.event_log import EventLog
 from agent_lab.store.ledger import ChargeRow
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
+SILENCE_SECONDS = 120.0
+"""Silence of a running turn after which the person is told."""
 READY_SECONDS = 30.0
 """How long a starting agent may take to answer `initialize`; cold starts take about one second."""
 CANCEL_SECONDS = 10.0
 """How long a cancelled turn may take to end before its process is ended; it takes milliseconds."""
-SILENCE_SECONDS = 120.0
-"""Silence of a running turn after which the person is told."""
 NEW_TITLE = "New session"
-
-
-class Settings(Struct, frozen=True, kw_only=True):
-    """Plain values of the configuration. `agent_environment` is added to what agents see."""
-
-    data_dir: Path
-    root_dir: Path
-    claude_command: tuple[str, ...] = ()
-    default_agent: str = "claude"
-    default_model: str | None = None
-    default_permission_mode: str = "default"
-    max_sessions: int = 1000
-    max_message_bytes: int = 32 << 20
-    max_line_bytes: int = 32 << 20
-    idle_timeout: float = 1800.0
-    allow_bypass_permissions: bool = False
-    keep_running_turns: bool = False
-    agent_environment: Mapping[str, str] = {}
-    demo: bool = False
-
-    def environment(self) -> dict[str, str]:
-        return {**os.environ, **self.agent_environment}
-
-
-class Turn(Struct):
-    """A prompt of ours that is on its way to the agent or with it."""
-
-    id: str
-    content: tuple[ContentBlock, ...]
-    context: tuple[ContextItem, ...]
-    sent: bool = False
 
 
 class Accepted(Struct, frozen=True):
@@ -167,15 +135,12 @@ class Session:
             self,
             start_task,
         )
-        self._open: dict[str, None] = {}
-        self._turn: Turn | None = None
-        self._cancelling = False
+        self._turns = Turns()
+        self._silence = Silence(SILENCE_SECONDS, self._silent)
         self._stopping = False
         self._failure: TurnError | None = None
         self._own_title = NEW_TITLE
         self._ended = session.status == "ended"
-        self._silence: asyncio.TimerHandle | None = None
-        self._end_waiters: list[asyncio.Future[None]] = []
         self.last_used = self._loop.time()
 
     # ------------------------------------------------------------ what it is
@@ -194,13 +159,13 @@ class Session:
 
     @property
     def is_running(self) -> bool:
-        return bool(self._open)
+        return bool(self._turns)
 
     def _status(self) -> tuple[Status, str | None]:
         if self._ended:
             return "ended", None
-        if self._open:
-            if self._cancelling:
+        if self._turns:
+            if self._turns.cancelling:
                 return "cancelling", None
             if self.info.pending_permissions:
                 return "awaiting_permission", None
@@ -243,11 +208,11 @@ class Session:
                 return Accepted(turn_id, None if turn_id else prompt.id)
             await self._hold()
             self.last_used = self._loop.time()
-            if self._open or self.info.queue:
+            if self._turns or self.info.queue:
                 item = QueueItem(prompt.id, prompt.content, prompt.context, prompt.origin)
                 self.journal.emit(None, QueueUpdated(items=(*self.info.queue, item)))
                 self.journal.prompt(prompt.id, None)
-                if not self._open:  # the queue stood still after a failure: this wakes it
+                if not self._turns:  # the queue stood still after a failure: this wakes it
                     self._send_next()
                 await self.journal.stored()
                 _, turn_id = await self.journal.prompt_of(prompt.id)
@@ -285,8 +250,7 @@ class Session:
         if self.info.title == NEW_TITLE:
             self._own_title = title_of(content, context)
             journal.emit(None, SessionUpdated(title=self._own_title))
-        self._turn = turn
-        self._open[turn.id] = None
+        self._turns.begin(turn)
         self._failure = None
         self._task(self._deliver(turn), "deliver")
         return turn
@@ -296,7 +260,7 @@ class Session:
         try:
             await self.journal.stored()
             await self._ensure_process()
-            if self._turn is not turn:  # cancelled meanwhile
+            if self._turns.current is not turn:  # cancelled meanwhile
                 return
             await self._send_prompt(turn)
         except AgentNotReading:
@@ -308,7 +272,7 @@ class Session:
         except AgentLabError as error:
             self._end_turn(turn.id, TurnError(error.message, error.reason))
         except AgentGone:
-            if turn.id in self._open and not self._agent.is_up:
+            if turn.id in self._turns and not self._agent.is_up:
                 self._end_turn(turn.id, _exit_error(None, ""))
         self.journal.schedule()
 
@@ -318,12 +282,12 @@ class Session:
             raise Unavailable(text, "disk_full")
         message = self._agent.adapter.prompt(turn.id, turn.content, turn.context)
         turn.sent = True
-        self._watch_silence()
+        self._heard()
         await self._agent.send(message)
 
     def _send_next(self) -> None:
         """Start the next turn from the queue."""
-        if self._open or not self.info.queue or self._ended or self._stopping:
+        if self._turns or not self.info.queue or self._ended or self._stopping:
             return
         item, *rest = self.info.queue
         self.journal.emit(None, QueueUpdated(items=tuple(rest)))
@@ -350,7 +314,7 @@ class Session:
         wanted = self._queued(item_id)
         rest = tuple(item for item in self.info.queue if item.id != item_id)
         await self._change_queue((wanted, *rest))
-        if self._open:
+        if self._turns:
             await self.cancel()
         else:
             self._send_next()
@@ -370,37 +334,31 @@ class Session:
 
     async def cancel(self) -> None:
         """Cancel the running turn; nothing runs: nothing happens."""
-        if not self._open or self._cancelling:
+        if not self._turns or self._turns.cancelling:
             return
-        turn = self._turn
+        turn = self._turns.current
         if turn is not None and not turn.sent:
             self._end_turn(turn.id, None, "cancelled")
             await self.journal.stored()
             return
-        self._cancelling = True
+        self._turns.cancelling = True
         self.journal.flush()
         self._task(self._cancel(), "cancel")
         await self.journal.stored()
 
     async def _cancel(self) -> None:
         """Interrupt by control request; a process that does not obey is ended."""
-        owed = set(self._open)
+        owed = tuple(self._turns)
         try:
             async with asyncio.timeout(CANCEL_SECONDS):
                 await self._agent.send(self._agent.adapter.cancel(new_request_id()))
-                while owed & set(self._open):
-                    await self._next_end()
+                await self._turns.ended(owed)
         except (TimeoutError, AgentError):
             if not self._agent.is_up:
                 return  # it went by itself, and its exit ends the turn
             text = "The agent did not stop when asked, so it was ended. The next message starts it."
             self.journal.emit(None, Notice(level="warning", code="agent_ended", text=text))
             await self._agent.close()
-
-    async def _next_end(self) -> None:
-        waiting: asyncio.Future[None] = self._loop.create_future()
-        self._end_waiters.append(waiting)
-        await waiting
 
     async def answer(self, answer: AnswerPermission) -> None:
         """Answer a pending permission; the first answer wins.
@@ -417,7 +375,7 @@ class Session:
             raise Conflict(
                 "The agent does not wait for this any more.", "already_resolved"
             ) from None
-        turn_id = self._current_turn()
+        turn_id = self._turns.speaking
         self.journal.emit(
             turn_id,
             PermissionResolved(
@@ -436,7 +394,7 @@ class Session:
             )
         self._agent.state_changed()
         await self.journal.stored()
-        self._watch_silence()
+        self._heard()
         try:
             await self._agent.send(message)
         except AgentError as error:
@@ -627,7 +585,7 @@ class Session:
             yield
             await self.journal.stored()
         finally:
-            if not self.is_live and not self._open:
+            if not self.is_live and not self._turns:
                 self._release()
 
     def _release(self) -> None:
@@ -649,7 +607,7 @@ class Session:
 
     def has_read(self) -> None:
         self.journal.schedule()
-        self._watch_silence()
+        self._heard()
 
     def _apply(self, turn_id: str | None, body: AnyBody) -> None:
         """One fact from the adapter becomes an event, unless it says nothing new."""
@@ -659,7 +617,7 @@ class Session:
                 return
             case TurnStarted():
                 if turn_id is not None:
-                    self._open[turn_id] = None
+                    self._turns.opened(turn_id)
             case SessionUpdated():
                 if body.title is not UNSET:  # the agent's own idea; a person's title stays
                     if self.info.title not in (NEW_TITLE, self._own_title):
@@ -716,7 +674,7 @@ class Session:
         reason = "oversize" if isinstance(line, Oversize) else "torn"
         excerpt = line.excerpt.decode("utf-8", "replace")[:2000]
         body = AgentOutputInvalid(excerpt=excerpt, reason=reason, length=line.length)
-        self.journal.emit(self._current_turn(), body)
+        self.journal.emit(self._turns.speaking, body)
 
     async def gone(self, end: Exit, expected: bool) -> None:
         """The process is gone; what it owed is settled."""
@@ -725,9 +683,8 @@ class Session:
             self._failure = failure
         # A prompt that was not sent yet is still `_deliver`'s to end, or to send to the next
         # process.
-        unsent = self._turn.id if self._turn is not None and not self._turn.sent else None
-        owed = [turn_id for turn_id in self._open if turn_id != unsent]
-        cancelled = self._cancelling or expected
+        owed = [turn_id for turn_id in self._turns if turn_id != self._turns.unsent]
+        cancelled = self._turns.cancelling or expected
         await self._finish_cut_messages()
         if owed or not expected:
             body = AgentExited(
@@ -736,7 +693,7 @@ class Session:
                 expected=expected,
                 stderr="" if expected else end.stderr[-4000:],
             )
-            self.journal.emit(self._current_turn(), body)
+            self.journal.emit(self._turns.speaking, body)
         for turn_id in owed:
             if cancelled:
                 self._end_turn(turn_id, None, "cancelled")
@@ -764,11 +721,6 @@ class Session:
 
     # ------------------------------------------------------------ the end of a turn
 
-    def _current_turn(self) -> str | None:
-        if self._turn is not None:
-            return self._turn.id
-        return next(reversed(self._open), None)
-
     def _end_turn(
         self, turn_id: str, error: TurnError | None, stopped: StopReason = "error"
     ) -> None:
@@ -776,9 +728,8 @@ class Session:
         self._turn_ended(turn_id, TurnEnded(stop_reason=stopped, error=error))
 
     def _turn_ended(self, turn_id: str | None, body: TurnEnded) -> None:
-        if turn_id is None or turn_id not in self._open:
+        if turn_id is None or turn_id not in self._turns:
             return  # it ended before: exactly one end for each turn
-        del self._open[turn_id]
         for request in self.info.pending_permissions:
             resolved = PermissionResolved(
                 request_id=request.request_id, outcome="cancelled", by="cancel"
@@ -786,15 +737,9 @@ class Session:
             self.journal.emit(turn_id, resolved)
         self.journal.emit(turn_id, body)
         self._emit_usage(added(self.info.usage, body.usage))
-        if self._turn is not None and self._turn.id == turn_id:
-            self._turn = None
-        if not self._open:
-            self._cancelling = False
-            self._stop_watching()
-        waiters, self._end_waiters = self._end_waiters, []
-        for waiting in waiters:
-            if not waiting.done():
-                waiting.set_result(None)
+        self._turns.end(turn_id)
+        if not self._turns:
+            self._silence.stop()
         self.last_used = self._loop.time()
         self._loop.call_soon(self._after_turn, body.stop_reason)
 
@@ -822,26 +767,19 @@ class Session:
 
     # ------------------------------------------------------------ silence
 
-    def _watch_silence(self) -> None:
-        self._stop_watching()
-        if self._open:
-            self._silence = self._loop.call_later(SILENCE_SECONDS, self._silent)
-
-    def _stop_watching(self) -> None:
-        if self._silence is not None:
-            self._silence.cancel()
-            self._silence = None
+    def _heard(self) -> None:
+        if self._turns:
+            self._silence.heard()
 
     def _silent(self) -> None:
         """Nothing came for long. Waiting for a person does not count."""
-        self._silence = None
-        if not self._open or self.info.pending_permissions:
+        if not self._turns or self.info.pending_permissions:
             return
         text = (
             f"No output for {SILENCE_SECONDS:.0f} s. The agent may still be working; Stop ends it."
         )
         body = Notice(level="warning", code="silent", text=text, key="silent")
-        self.journal.emit(self._current_turn(), body)
+        self.journal.emit(self._turns.speaking, body)
         self.journal.schedule()
 
     # ------------------------------------------------------------ end, resume, adopt, shut down
@@ -868,7 +806,7 @@ class Session:
                 starting.cancel()
                 await asyncio.wait([starting])
             await self._agent.close()
-            for turn_id in list(self._open):  # of a process that never came to be
+            for turn_id in self._turns:  # of a process that never came to be
                 self._end_turn(turn_id, None, "cancelled")
             await self.journal.stored()
         finally:
@@ -901,7 +839,7 @@ class Session:
 
     async def sleep(self) -> None:
         """End an idle agent to save its memory; the next prompt starts it with the history."""
-        if self._open or self._starting is not None:
+        if self._turns or self._starting is not None:
             return
         await self._agent.close()
 
@@ -913,16 +851,12 @@ class Session:
         resolved: Mapping[str, PermissionResolved] = {}
         if before is not None:
             events = await self._log.events(self._number, after=before, limit=100_000)
-            open_turns, messages, resolved = _unfinished(event.json for event in events)
-            self._open = dict.fromkeys(open_turns)
-            for turn_id in open_turns:
-                if turn_id in messages:
-                    message = messages[turn_id]
-                    self._turn = Turn(turn_id, message.content, message.context, sent=True)
+            open_turns, messages, resolved = unfinished(event.json for event in events)
+            self._turns.take_up(open_turns, messages)
         stream = await self._log.stream(self._number)
         if not await self._agent.adopt(stream, self._know_prompt):
             await self._finish_cut_messages()
-            for turn_id in list(self._open):
+            for turn_id in self._turns:
                 self._end_turn(turn_id, _CUT)
             await self.journal.stored()
             self._release()
@@ -931,8 +865,8 @@ class Session:
 
     def _know_prompt(self) -> None:
         """The running prompt may have been sent after the adapter's state was last stored."""
-        if self._turn is not None:
-            turn = self._turn
+        if self._turns.current is not None:
+            turn = self._turns.current
             self._agent.adapter.prompt(turn.id, turn.content, turn.context)
 
     async def _greet_adopted(self, resolved: Mapping[str, PermissionResolved]) -> None:
@@ -944,9 +878,9 @@ class Session:
                 again = None if known is None else self._agent.adapter.answer_again(known)
                 if again is not None:
                     await self._agent.send(again)
-            if self._turn is not None and self._turn.id in self._open:
-                await self._send_prompt(self._turn)
-            elif not self._open:
+            if self._turns.current is not None and self._turns.current.id in self._turns:
+                await self._send_prompt(self._turns.current)
+            elif not self._turns:
                 self._send_next()
         except (AgentLabError, AgentError) as error:
             _log.info("agent_lab: session %s could not be taken up: %s", self.id, error)
@@ -954,12 +888,12 @@ class Session:
 
     async def shut_down(self) -> None:
         """The server stops in good order."""
-        if self._agent.is_up and self._open and self._settings.keep_running_turns:
+        if self._agent.is_up and self._turns and self._settings.keep_running_turns:
             await self.journal.stored()
             self._agent.detach()
         else:
             await self._stop_agent()
-        self._stop_watching()
+        self._silence.stop()
         self.journal.finish_subscribers()
         await self.journal.stored()
         self._release()
@@ -977,29 +911,6 @@ _CUT = TurnError(
 )
 
 
-def _unfinished(
-    events: Iterable[bytes],
-) -> tuple[list[str], dict[str, UserMessage], dict[str, PermissionResolved]]:
-    """The turns that still owe an end, their prompts, and the permissions already answered."""
-    open_turns: dict[str, None] = {}
-    messages: dict[str, UserMessage] = {}
-    resolved: dict[str, PermissionResolved] = {}
-    for data in events:
-        event = decode_event(data)
-        match event.body:
-            case TurnStarted() if event.turn_id:
-                open_turns[event.turn_id] = None
-            case TurnEnded() if event.turn_id:
-                open_turns.pop(event.turn_id, None)
-            case UserMessage() as body if event.turn_id:
-                messages[event.turn_id] = body
-            case PermissionResolved() as body:
-                resolved[body.request_id] = body
-            case _:
-                pass
-    return list(open_turns), messages, resolved
-
-
 def _exit_error(how: int | None, stderr: str) -> TurnError:
     said = stderr.strip().splitlines()
     last = said[-1][:300] if said else ""
@@ -1014,23 +925,6 @@ def _exit_error(how: int | None, stderr: str) -> TurnError:
         "history."
     )
     return TurnError(text, "agent_exited", True, last or f"exit {how}")
-
-
-def added(total: SessionUsage, turn: TurnUsage) -> SessionUsage:
-    """The session's totals with one more turn. A cost that is not known leaves the sum as it is."""
-    cost = total.cost_usd
-    if turn.cost_usd is not None:
-        cost = (cost or 0.0) + turn.cost_usd
-    return msgspec.structs.replace(
-        total,
-        turns=total.turns + 1,
-        input_tokens=total.input_tokens + turn.input_tokens,
-        output_tokens=total.output_tokens + turn.output_tokens,
-        cache_read_tokens=total.cache_read_tokens + turn.cache_read_tokens,
-        cache_write_tokens=total.cache_write_tokens + turn.cache_write_tokens,
-        cost_usd=cost,
-        cost_source=turn.cost_source or total.cost_source,
-    )
 
 
 def title_of(content: tuple[ContentBlock, ...], context: tuple[ContextItem, ...]) -> str:

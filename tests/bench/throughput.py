@@ -14,7 +14,7 @@ from agent_lab.protocol.commands import NewSession, Prompt
 from agent_lab.protocol.events import AgentMessage, TextBlock, decode_event
 from agent_lab.protocol.transcript import text_of
 from agent_lab.sessions.manager import Manager
-from agent_lab.sessions.session import Settings
+from agent_lab.sessions.settings import Settings
 from agent_lab.sessions.subscribers import Subscriber
 from agent_lab.store.event_log import Stored
 

@@ -22,7 +22,8 @@ from agent_lab.protocol.events import (
 )
 from agent_lab.protocol.transcript import text_of
 from agent_lab.sessions.manager import Manager
-from agent_lab.sessions.session import Session, Settings
+from agent_lab.sessions.session import Session
+from agent_lab.sessions.settings import Settings
 
 FAKE_AGENT = (sys.executable, str(Path(__file__).parents[1] / "fakes" / "fake_agent.py"))
 DEADLINE = 30.0

@@ -16,7 +16,8 @@ from agent_lab.protocol.commands import NewSession, Prompt
 from agent_lab.protocol.errors import Conflict
 from agent_lab.protocol.events import TextBlock
 from agent_lab.sessions.manager import Manager
-from agent_lab.sessions.session import Session, Settings
+from agent_lab.sessions.session import Session
+from agent_lab.sessions.settings import Settings
 from tests.sessions.living import allow
 
 

@@ -302,6 +302,33 @@ def test_an_agent_that_ignores_cancel_is_ended(
     run(story())
 
 
+def test_silence_of_a_running_turn_is_told_and_waiting_for_a_person_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault 20: an agent that never ends its turn."""
+    monkeypatch.setattr("agent_lab.sessions.session.SILENCE_SECONDS", 0.5)
+
+    def told(event: Event) -> bool:
+        return isinstance(event.body, Notice) and event.body.code == "silent"
+
+    async def story() -> None:
+        async with managing(settings_for(tmp_path)) as manager:
+            session, reader = await new_session(manager)
+            waiting = await send(session, "!permission")
+            request = await reader.permission(waiting)
+            other, also = await new_session(manager)
+            hanging = await send(other, "!hang")
+            assert (await also.until(told)).turn_id == hanging  # as long as the first one waited
+            assert not any(told(event) for event in reader.events)
+            await other.cancel()
+            assert (await also.ended(hanging)).stop_reason == "cancelled"
+            await session.answer(allow(request))
+            assert (await reader.ended(waiting)).stop_reason == "end_turn"
+            await ask_a_b_c(other, also)
+
+    run(story())
+
+
 def test_a_killed_agent_leaves_the_partial_answer_and_comes_back(tmp_path: Path) -> None:
     """Fault 1, and the crash with a permission pending of fault 12."""
 

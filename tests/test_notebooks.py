@@ -37,7 +37,7 @@ def test_every_cell_does_what_the_text_says(notebook: Path, tmp_path: Path) -> N
                 line = kernel.updated() if ran.text.startswith("Sending") else ran.text
                 assert line.strip(), cell.source
                 if cell.source.split()[-1] not in ("status", "stop"):
-                    assert line.startswith(("Sent to the agent", "Waits in the queue")), line
+                    assert line.startswith(("Sent to the agent", "Queued")), line
                     asked.append(cell.source)
         assert asked
         session = server.session_of(notebook.name)

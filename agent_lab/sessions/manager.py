@@ -167,9 +167,9 @@ class Manager:
         return session
 
     async def create(self, new: NewSession) -> tuple[Session, bool]:
-        """Make a session, or find the one of the kernel or notebook. Returns (session, is it new).
+        """Make a session, or find the one of the kernel, notebook or conversation.
 
-        Raises Conflict (workspace_untrusted, resume_not_found), Invalid, Forbidden, NotFound,
+        Returns (session, is it new). Raises Conflict (workspace_untrusted, resume_not_found), Invalid, Forbidden, NotFound,
         TooMany.
         """
         async with self._lock:
@@ -185,11 +185,17 @@ class Manager:
                 known = await self._of_notebook(new.notebook, new.kernel_id, cwd)
                 if known is not None:
                     return known, False
-            trusted = await self._decide_trust(cwd, new.trust)
-            session = await self._make(new, cwd, trusted)
-            if new.resume is not None:
-                await self._resume_new(session)
-            return session, True
+            known = None if new.resume is None else await self._of_conversation(new.resume)
+            if known is None:
+                trusted = await self._decide_trust(cwd, new.trust)
+                session = await self._make(new, cwd, trusted)
+        # Out of the lock: a conversation takes its time to come up, other sessions do not wait.
+        if known is not None:
+            await known.resume(must_exist=True)
+            return known, False
+        if new.resume is not None:
+            await self._resume_new(session)
+        return session, True
 
     def _check_new(self, new: NewSession) -> None:
         if new.agent not in (None, "claude"):
@@ -231,6 +237,11 @@ class Manager:
                 await session.rebind(Notebook(notebook, kernel_id or bound.kernel_id))
                 return session
         return None
+
+    async def _of_conversation(self, agent_session_id: str) -> Session | None:
+        """The session that already holds this conversation of the agent: it goes on there."""
+        found = await self.log.read(partial(_find_conversation, id=agent_session_id))
+        return await self.get(found) if found is not None else None
 
     async def _make(self, new: NewSession, cwd: Path, trusted: bool) -> Session:
         count = await self.log.read(_count_sessions)
@@ -446,6 +457,15 @@ def _find_session(db: sqlite3.Connection, kernel_id: str | None, cwd: str) -> li
         (kernel_id, cwd, kernel_id),
     )
     return [str(id) for (id,) in rows]
+
+
+def _find_conversation(db: sqlite3.Connection, id: str) -> str | None:
+    row = db.execute(
+        "SELECT id FROM sessions WHERE deleted_at IS NULL AND "
+        "(id=? OR json_extract(state, '$.agent_session_id')=?) ORDER BY updated_at DESC",
+        (id, id),
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def _count_sessions(db: sqlite3.Connection) -> int:

@@ -572,6 +572,26 @@ def test_resume_of_what_does_not_exist_is_refused(tmp_path: Path) -> None:
     run(story())
 
 
+def test_a_conversation_that_a_session_holds_is_resumed_there(tmp_path: Path) -> None:
+    """Fault 14, an id in use: never two sessions, so never two processes, on one conversation."""
+
+    async def story() -> None:
+        async with managing(settings_for(tmp_path)) as manager:
+            session, reader = await new_session(manager)
+            await ask(session, reader, "A")
+            conversation = session.info.agent_session_id or session.id
+            asking = (manager.create(NewSession(path="", resume=conversation)) for _ in range(2))
+            for again, is_new in await asyncio.gather(*asking):
+                assert (again.id, is_new) == (session.id, False)
+            await session.end()
+            again, _ = await manager.create(NewSession(path="", resume=conversation))
+            assert again.info.status in ("starting", "idle")
+            await ask_a_b_c(again, await Reader(again).start())
+            assert len((await manager.listed()).sessions) == 1
+
+    run(story())
+
+
 def test_an_agent_that_is_missing_is_named_with_the_next_step(tmp_path: Path) -> None:
     """Fault 32."""
 

@@ -56,8 +56,13 @@ def child_environment(
 
     `marker` names one launch, so that the sweep after one agent never meets its successor.
     """
-    seen = {name: value for name, value in parent.items() if _may_see(name)}
-    return {**seen, MARKER_VARIABLE: marker, SESSION_VARIABLE: session_id, **extra}
+    marks = {MARKER_VARIABLE: marker, SESSION_VARIABLE: session_id}
+    return {**visible_environment(parent), **marks, **extra}
+
+
+def visible_environment(parent: Mapping[str, str]) -> dict[str, str]:
+    """`parent` less WITHHELD: what any program of an agent may see."""
+    return {name: value for name, value in parent.items() if _may_see(name)}
 
 
 def _may_see(name: str) -> bool:

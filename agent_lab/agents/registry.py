@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec import Struct
+
+from agent_lab.agents.environment import visible_environment
 
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z")
 
@@ -36,13 +40,15 @@ CLAUDE_MINIMUM = (2, 1, 0)
 def claude_command(setting: tuple[str, ...], path: str | None = None) -> tuple[str, ...] | None:
     """The setting, else `claude` on PATH, else the one inside the package claude-agent-sdk.
 
-    None: there is none. The package is located, never imported: importing it takes half a second.
+    None: there is none. The path is absolute: the agent starts in a workspace, where a relative one
+    would mean the workspace's own file. The package is located, never imported: importing it takes
+    half a second.
     """
+    found = shutil.which(setting[0] if setting else "claude", path=path)
+    if found is not None:
+        return (str(Path(found).absolute()), *setting[1:])
     if setting:
-        return setting if shutil.which(setting[0], path=path) else None
-    found = shutil.which("claude", path=path)
-    if found:
-        return (found,)
+        return None
     spec = importlib.util.find_spec("claude_agent_sdk")
     if spec is None or spec.origin is None:
         return None
@@ -74,7 +80,7 @@ def claude(setting: tuple[str, ...], environment: Mapping[str, str]) -> Agent:
         signed_in=_signed_in(environment),
         capabilities=base.capabilities,
         install=base.install,
-        sign_in=f"{command[0]} /login",
+        sign_in=shlex.join((*command, "/login")),
         problem=problem,
     )
 
@@ -82,21 +88,24 @@ def claude(setting: tuple[str, ...], environment: Mapping[str, str]) -> Agent:
 def _version(
     command: tuple[str, ...], environment: Mapping[str, str]
 ) -> tuple[str | None, str | None]:
+    asking = (*command, "--version")
     try:
         said = subprocess.run(
-            [*command, "--version"],
-            env=dict(environment),
+            asking,
+            env=visible_environment(environment),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            errors="replace",
             timeout=10,
             check=False,
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return None, f"It could not be started: {error}. Try `{command[0]} --version`."
-    found = re.search(r"\d+(\.\d+)+", said.stdout)
+    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        return None, f"It could not be started: {error}. Try `{shlex.join(asking)}`."
+    found = re.search(r"[0-9]+(\.[0-9]+)+", said.stdout)
     if found is None:
-        return None, f"`{command[0]} --version` did not name a version. Reinstall it."
+        return None, f"`{shlex.join(asking)}` did not name a version. Reinstall it."
     version = found.group()
     if tuple(int(part) for part in version.split(".")[:3]) < CLAUDE_MINIMUM:
         needed = ".".join(str(part) for part in CLAUDE_MINIMUM)
@@ -111,9 +120,11 @@ def _signed_in(environment: Mapping[str, str]) -> bool | None:
             return True
     if any(name.startswith("CLAUDE_CODE_USE_") and environment[name] for name in environment):
         return True
-    if (claude_folder(environment) / ".credentials.json").exists():
-        return True
-    return None if os.uname().sysname == "Darwin" else False
+    try:
+        (claude_folder(environment) / ".credentials.json").stat()
+    except OSError:
+        return None if sys.platform == "darwin" else False
+    return True
 
 
 def claude_folder(environment: Mapping[str, str]) -> Path:

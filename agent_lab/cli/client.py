@@ -19,6 +19,8 @@ from msgspec import Struct
 from agent_lab.protocol.errors import AgentLabError, NotFound, Unavailable
 
 TIMEOUT_SECONDS = 30.0
+SILENCE_SECONDS = 60.0
+"""A server says something on every event stream each 15 s, however long the agent thinks."""
 
 _S = TypeVar("_S")
 
@@ -70,7 +72,7 @@ class Server:
     def open(
         self, method: str, route: str, body: object = None, accept: str = "application/json"
     ) -> Iterator[http.client.HTTPResponse]:
-        """A response that is still to be read. With an event stream, reading waits for ever."""
+        """A response that is still to be read."""
         parts = urlsplit(self.url)
         secure = parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
@@ -86,7 +88,7 @@ class Server:
             if response.status >= 300:
                 raise self._error(response.status, response.read())
             if accept == "text/event-stream" and connection.sock is not None:
-                connection.sock.settimeout(None)  # a turn may think for as long as it likes
+                connection.sock.settimeout(SILENCE_SECONDS)
             yield response
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, BrokenPipeError):

@@ -77,6 +77,7 @@ def _lab(
     """JupyterLab, ready and listening."""
     # Before the import: JupyterLab computes its folders then.
     os.environ["JUPYTER_CONFIG_DIR"] = str(scratch / "jupyter")
+    import zmq
     from jupyterlab.labapp import LabApp  # type: ignore[import-untyped]  # it has no types
     from traitlets.config import Config
 
@@ -88,7 +89,9 @@ def _lab(
         open_browser=browser,
         allow_root=True,  # on loopback, behind a token, with a model that only plays its script
     )
-    config.Application.log_level = "WARN"
+    config.Application.log_level = "ERROR"  # Jupyter's warnings are about what we set on purpose
+    if zmq.has("curve"):  # else ipykernel warns the newcomer of listeners, on loopback
+        config.KernelManager.transport_encryption = "auto"
     # A token that Jupyter makes itself is printed by it, among other things.
     config.IdentityProvider.token = secrets.token_hex(24)
     config.LabApp.update(
@@ -134,7 +137,7 @@ Agent Lab demo
     {address}
 
 The claude program is real; the model behind it is scripted: it knows this sample, and nothing else.
-Try this:
+The cost it shows is made up: nothing is paid. Try this:
 
   1. Run all cells of {NOTEBOOK}: the last one fails. Press "Send to agent" on its error.
   2. Ask: Why does the last cell fail? Fix it.

@@ -121,10 +121,20 @@ def _configured() -> Configured:
     reader: Any = JupyterApp(config_file_name="jupyter_server_config")
     reader.load_config_file()
     ours = reader.config.AgentLab
-    command = ours.get("claude_command", ())
-    words = shlex.split(command) if isinstance(command, str) else [str(word) for word in command]
     data_dir = ours.get("data_dir") or Path(jupyter_data_dir()) / "agent_lab"
-    return Configured(tuple(words), Path(data_dir).expanduser())
+    return Configured(_words(ours.get("claude_command", ())), Path(data_dir).expanduser())
+
+
+def _words(command: str | list[str]) -> tuple[str, ...]:
+    """As the server reads it: a list, a path that may contain spaces, or one line."""
+    if not isinstance(command, str):
+        return tuple(str(word) for word in command)
+    if Path(command).is_file():
+        return (command,)
+    try:
+        return tuple(shlex.split(command))
+    except ValueError:  # a quote without its end
+        return (command,)
 
 
 def _claude(command: tuple[str, ...]) -> Iterator[Check]:

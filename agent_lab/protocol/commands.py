@@ -63,12 +63,18 @@ class Set(Command, frozen=True, kw_only=True, tag="set"):
     title: str | None = None
 
 
+class Look(Command, frozen=True, kw_only=True, tag="look"):
+    """Whether a person sees the session on this connection."""
+
+    visible: bool
+
+
 class Ping(Command, frozen=True, kw_only=True, tag="ping"):
     pass
 
 
 AnyCommand: TypeAlias = (
-    Prompt | Cancel | AnswerPermission | QueueEdit | QueueRemove | QueueSendNow | Set | Ping
+    Prompt | Cancel | AnswerPermission | QueueEdit | QueueRemove | QueueSendNow | Set | Look | Ping
 )
 
 _decoder: msgspec.json.Decoder[AnyCommand] = msgspec.json.Decoder(AnyCommand)

@@ -207,6 +207,13 @@ class Notebook(Struct, frozen=True):
     kernel_id: str | None = None
 
 
+class ForkedFrom(Struct, frozen=True):
+    """The session whose history up to `seq` this one began with."""
+
+    session_id: str
+    seq: int
+
+
 # ---------------------------------------------------------------- bodies
 
 
@@ -234,6 +241,8 @@ class SessionUpdated(Body, frozen=True, kw_only=True, tag="session_updated"):
     commands: tuple[SlashCommand, ...] | UnsetType = UNSET
     parent_id: str | UnsetType | None = UNSET
     terminal: str | UnsetType | None = UNSET
+    forked_from: ForkedFrom | UnsetType | None = UNSET
+    unseen: bool | UnsetType = UNSET
     demo: bool | UnsetType = UNSET
 
 
@@ -440,7 +449,7 @@ Chunk: TypeAlias = AgentMessageChunk | AgentThoughtChunk
 
 class Session(Struct, kw_only=True):
     """The session object of the contract: itself a fold of events (see
-    `transcript.fold_session`)."""
+    `transcript.fold_session`). `unseen`: a turn ended while nobody looked."""
 
     id: str
     title: str
@@ -463,6 +472,8 @@ class Session(Struct, kw_only=True):
     pending_permissions: tuple[PermissionRequest, ...] = ()
     parent_id: str | None = None
     terminal: str | None = None
+    forked_from: ForkedFrom | None = None
+    unseen: bool = False
     demo: bool = False
     created_at: str
     updated_at: str

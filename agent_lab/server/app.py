@@ -16,7 +16,8 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Dict, Float, Int, List, Unicode, Union, default
 
 from agent_lab.protocol.errors import Unavailable
-from agent_lab.server import websocket
+from agent_lab.server import changes, websocket
+from agent_lab.server.conversation_routes import CONVERSATIONS
 from agent_lab.server.kernel_routes import KERNEL
 from agent_lab.server.rest import API
 from agent_lab.server.routes import Missing
@@ -100,7 +101,10 @@ class AgentLab(ExtensionApp):
         self._export()
 
     def initialize_handlers(self) -> None:
-        self.handlers.extend([*API.handlers(), *websocket.handlers(), *KERNEL.handlers()])
+        self.handlers.extend(
+            [*API.handlers(), *CONVERSATIONS.handlers(), *KERNEL.handlers()],
+        )
+        self.handlers.extend([*websocket.handlers(), *changes.handlers()])
         self.handlers.append((rf"/{API.path}(?:/.*)?", Missing))
 
     def _export(self) -> None:

@@ -14,14 +14,19 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from agent_lab.agents.conversations import Conversation
 from agent_lab.agents.registry import Agent
 from agent_lab.protocol.commands import AnyCommand
 from agent_lab.protocol.events import AnyBody, Json
 from agent_lab.protocol.events import Session as SessionObject
-from agent_lab.server import websocket
+from agent_lab.protocol.reports import ContextReport
+from agent_lab.server import changes, sockets, websocket
+from agent_lab.server.conversation_routes import CONVERSATIONS, Rules
 from agent_lab.server.kernel_routes import KERNEL
 from agent_lab.server.rest import API
 from agent_lab.server.routes import Route, Table
+from agent_lab.sessions.files import File
+from agent_lab.store.catalogue import Hit
 
 _EVENT_STREAM = "Server-sent events: each `data` is an event of the log, each `id` its seq."
 
@@ -41,10 +46,16 @@ class Agents(Struct):
 
 
 class Sessions(Struct):
-    """`cursor` asks for the next page; null: there is none."""
+    """`cursor` asks for the next page; null: there is none. `hits`: of a search, by session."""
 
     sessions: list[SessionObject]
     cursor: str | None
+    hits: dict[str, list[Hit]]
+    cli: list[Conversation] | None = None
+
+
+class Files(Struct):
+    files: list[File]
 
 
 class Costs(Struct):
@@ -76,9 +87,17 @@ def document() -> Node:
     """The OpenAPI 3.1 document; addresses are below the server's base URL."""
     from agent_lab.store.ledger import UsageRow
 
-    named = (Agents, Sessions, Accepted, AcceptedByKernel, Health, Failure, UsageRow)
-    bodies = {route.body for table in (API, KERNEL) for route in table.routes if route.body}
-    frames = (websocket.Hello, websocket.Ack, websocket.Reject)
+    named = (
+        Agents, Sessions, Accepted, AcceptedByKernel, Health, Failure, UsageRow, Files,
+        ContextReport, Rules,
+    )  # fmt: skip
+    bodies = {
+        route.body for table in (API, CONVERSATIONS, KERNEL) for route in table.routes if route.body
+    }
+    frames = (
+        websocket.Hello, websocket.Ack, websocket.Reject, changes.ChangesHello,
+        changes.SessionChanged, changes.SessionDeleted,
+    )  # fmt: skip
     types = (*named, *sorted(bodies, key=lambda body: body.__name__), *frames, AnyBody, AnyCommand)
     schemas, components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
@@ -110,11 +129,30 @@ def document() -> Node:
     }
     components["OpenAPI"] = {"type": "object"}
     paths: Node = {}
-    for table, security in ((API, "jupyter"), (KERNEL, "kernel")):
+    for table, security in ((API, "jupyter"), (CONVERSATIONS, "jupyter"), (KERNEL, "kernel")):
         for route in table.routes:
             place = paths.setdefault(_address(table, route), {})
             place[route.method.lower()] = _operation(table, route, security)
-    paths[f"/{websocket.PATH}"] = {"get": _socket()}
+    chat = _socket(
+        websocket.PATH,
+        "chat",
+        "The WebSocket of a session: `Hello`, then events. A `Command` is answered by an `Ack` or "
+        "a `Reject`.",
+        {
+            "after": "everything later than this seq, then live",
+            "tail": "or: the last so many turns, then live",
+        },
+        "Hello", "Event", "Ack", "Reject",
+    )  # fmt: skip
+    all_sessions = _socket(
+        changes.PATH,
+        "changes",
+        "The WebSocket of all sessions: the newest state of each that changed.",
+        {},
+        "ChangesHello", "SessionChanged", "SessionDeleted",
+    )  # fmt: skip
+    paths[f"/{websocket.PATH}"] = {"get": chat}
+    paths[f"/{changes.PATH}"] = {"get": all_sessions}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -174,32 +212,24 @@ def _operation(table: Table, route: Route, security: str) -> Node:
     return operation
 
 
-def _socket() -> Node:
-    query = {
-        "after": "everything later than this seq, then live",
-        "tail": "or: the last so many turns, then live",
-    }
+def _socket(path: str, name: str, said: str, query: dict[str, str], *frames: str) -> Node:
     codes = (
-        f"{websocket.BAD_QUERY} a bad query or one beyond the log, "
-        f"{websocket.SIGNED_OUT} not signed in, {websocket.NOT_ALLOWED} not allowed, "
-        f"{websocket.NOT_FOUND} no such session, {websocket.ENDED} ended and read to the end, "
-        f"{websocket.TOO_SLOW} too slow: come back with `after`"
+        f"{sockets.BAD_QUERY} a bad query or one beyond the log, "
+        f"{sockets.SIGNED_OUT} not signed in, {sockets.NOT_ALLOWED} not allowed, "
+        f"{sockets.NOT_FOUND} no such session, {sockets.ENDED} ended and read to the end, "
+        f"{sockets.TOO_SLOW} too slow: come back with `after`"
     )
+    schema = {"oneOf": [_ref(frame) for frame in frames]}
     return {
-        "operationId": "chat",
-        "summary": "The WebSocket of a session: `Hello`, then events; commands are answered.",
-        "description": "Each text frame is one JSON object. From the server: `Hello`, `Event`, "
-        f"`Ack`, `Reject`. From the client: `Command`. Close codes: {codes}.",
+        "operationId": name,
+        "summary": said,
+        "description": f"Each text frame is one JSON object. Close codes: {codes}.",
         "security": [{"jupyter": []}],
-        "parameters": [*_in_path(f"/{websocket.PATH}"), *_in_query(query.items())],
+        "parameters": [*_in_path(f"/{path}"), *_in_query(query.items())],
         "responses": {
             "101": {
                 "description": "The WebSocket is open.",
-                "content": {
-                    "application/json": {
-                        "schema": {"oneOf": [_ref(n) for n in ("Hello", "Event", "Ack", "Reject")]}
-                    }
-                },
+                "content": {"application/json": {"schema": schema}},
             }
         },
     }

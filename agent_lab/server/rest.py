@@ -78,6 +78,7 @@ async def agents(request: RouteHandler) -> object:
         "workspace": "only sessions that work in this folder",
         "agent": "only sessions of this agent",
         "children": "1: reviews too",
+        "include": "cli: also what the agent's own program made in `workspace`",
         "limit": "how many, 50 unless told, at most 200",
         "cursor": "where the last page ended",
     },
@@ -85,22 +86,29 @@ async def agents(request: RouteHandler) -> object:
 )
 async def list_sessions(request: RouteHandler) -> object:
     """The sessions of this server's folder: active first, then the newest."""
-    if request.text("include"):
-        raise Invalid("Only sessions of Agent Lab are listed; leave `include` out.")
+    include, path = request.text("include"), request.get_query_argument("workspace", None)
+    if include not in ("", "cli"):
+        raise Invalid("`include` is either cli, for those of the agent's own program, or absent.")
+    if include and path is None:
+        raise Invalid("Name the `workspace` whose conversations of the program to include.")
     words = request.text("q")
     if len(words) > LONGEST_SEARCH:
         raise Invalid(f"Search for fewer words: at most {LONGEST_SEARCH} characters.")
     offset = request.whole("cursor")
     manager = await request.lab.manager()
-    return await manager.listed(
+    listed = await manager.listed(
         q=words,
         status=request.text("status"),
-        path=request.get_query_argument("workspace", None),
+        path=path,
         agent=request.text("agent"),
         children=request.flag("children"),
         limit=request.whole("limit", 1, 200) or 50,
         cursor=str(offset or ""),
     )
+    if not include:
+        return listed
+    made = await manager.cli_conversations(path or "")
+    return b'%b,"cli":%b}' % (encode(listed)[:-1], encode(made))
 
 
 @API.route(
@@ -141,7 +149,7 @@ async def read_session(request: RouteHandler, session_id: str) -> object:
 async def change_session(request: RouteHandler, session_id: str) -> object:
     """Change the title, the model, the permission mode or the effort."""
     change = request.body(ChangeBody)
-    session = await _session(request, session_id)
+    session = await find_session(request, session_id)
     await session.set(Set(**msgspec.structs.asdict(change)))
     return session.info
 
@@ -165,7 +173,7 @@ async def delete_session(request: RouteHandler, session_id: str) -> object:
 @API.route("POST", "sessions/{session_id}/end", "write", returns="Session")
 async def end_session(request: RouteHandler, session_id: str) -> object:
     """Stop the agent and everything it started; the transcript stays, read-only."""
-    session = await _session(request, session_id)
+    session = await find_session(request, session_id)
     await session.end()
     return session.info
 
@@ -173,7 +181,7 @@ async def end_session(request: RouteHandler, session_id: str) -> object:
 @API.route("POST", "sessions/{session_id}/resume", "execute", returns="Session")
 async def resume_session(request: RouteHandler, session_id: str) -> object:
     """Make an ended, stopped or failed session live again."""
-    session = await _session(request, session_id)
+    session = await find_session(request, session_id)
     await session.resume()
     return session.info
 
@@ -257,7 +265,7 @@ async def _stream_turn(
 @API.route("POST", "sessions/{session_id}/cancel", "execute", returns="Session")
 async def cancel(request: RouteHandler, session_id: str) -> object:
     """Cancel the running turn; when none runs, nothing happens."""
-    session = await _session(request, session_id)
+    session = await find_session(request, session_id)
     await session.cancel()
     return session.info
 
@@ -272,7 +280,7 @@ async def cancel(request: RouteHandler, session_id: str) -> object:
 async def answer_permission(request: RouteHandler, session_id: str, request_id: str) -> object:
     """Answer a pending permission; the first answer wins."""
     body = request.body(PermissionBody)
-    session = await _session(request, session_id)
+    session = await find_session(request, session_id)
     await session.answer(AnswerPermission(request_id=request_id, **msgspec.structs.asdict(body)))
     return session.info
 
@@ -284,7 +292,11 @@ async def answer_permission(request: RouteHandler, session_id: str, request_id: 
     "GET",
     "sessions/{session_id}/events",
     "read",
-    query={**_WHERE, "follow": "1 with Accept: text/event-stream: go on live"},
+    query={
+        **_WHERE,
+        "follow": "1 with Accept: text/event-stream: go on live",
+        "tail": "with follow, in place of after: the last so many turns",
+    },
     returns="Events",
     also={200: "EventStream"},
 )
@@ -309,13 +321,14 @@ async def _page(
     found: list[Stored] = []
     size = 0
     while True:
-        read = await manager.events(session, after, before, EVENTS_READ)
+        wanted = min(EVENTS_READ, limit + 1 - len(found))
+        read = await manager.events(session, after, before, wanted)
         for event in reversed(read) if backwards else read:
             size += len(event.json)
             if len(found) == limit or (found and size > LARGEST_PAGE_BYTES):
                 return found[::-1] if backwards else found, True
             found.append(event)
-        if len(read) < EVENTS_READ:
+        if len(read) < wanted:
             return found[::-1] if backwards else found, False
         if backwards:
             before = read[0].seq
@@ -372,6 +385,6 @@ async def openapi(request: RouteHandler) -> object:
     return document()
 
 
-async def _session(request: RouteHandler, session_id: str) -> Session:
+async def find_session(request: RouteHandler, session_id: str) -> Session:
     manager = await request.lab.manager()
     return await manager.get(session_id)

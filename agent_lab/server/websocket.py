@@ -9,20 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-from jupyter_core.utils import ensure_async
-from jupyter_server.auth.decorator import allow_unauthenticated
-from jupyter_server.base.websocket import WebSocketMixin
 from msgspec import Struct
-from tornado import web
-from tornado.websocket import WebSocketClosedError, WebSocketHandler
+from tornado.websocket import WebSocketClosedError
 
 from agent_lab.protocol.commands import (
     AnswerPermission,
     AnyCommand,
     Cancel,
+    Look,
     Ping,
     Prompt,
     QueueEdit,
@@ -35,27 +32,16 @@ from agent_lab.protocol.errors import AgentLabError, Invalid, TooMany
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.events import encode
 from agent_lab.server.rest import accepted_fields
-from agent_lab.server.routes import BODY_SLACK, MOST_TURNS, LabHandler, pattern
+from agent_lab.server.routes import MOST_TURNS, pattern
+from agent_lab.server.sockets import ENDED, GOING_AWAY, PROTOCOL, TOO_SLOW, Socket
 
 if TYPE_CHECKING:
     from agent_lab.sessions.session import Session
     from agent_lab.sessions.subscribers import Subscriber
 
 PATH = "agent-lab/api/sessions/{session_id}/chat"
-PROTOCOL = 1
-PING_SECONDS = 30.0
 MOST_COMMANDS = 100
 """Commands of one client that may wait for their answer."""
-
-BAD_QUERY = 4400
-SIGNED_OUT = 4401
-NOT_ALLOWED = 4403
-NOT_FOUND = 4404
-ENDED = 4410
-TOO_SLOW = 4429
-GOING_AWAY = 1001
-SERVER_ERROR = 1011
-_CODES = {400: BAD_QUERY, 403: NOT_ALLOWED, 404: NOT_FOUND}
 
 _log = logging.getLogger(__name__)
 
@@ -87,7 +73,8 @@ class _Named(Struct):
     id: str = ""
 
 
-class ChatSocket(WebSocketMixin, WebSocketHandler, LabHandler):
+class ChatSocket(Socket):
+    action = "execute"
     _session: Session
     _subscriber: Subscriber | None = None
     _reading: asyncio.Task[None] | None = None
@@ -96,59 +83,9 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, LabHandler):
         self._waiting = 0
         self._in_order = asyncio.Lock()
 
-    def set_default_headers(self) -> None:
-        """None of a page's headers make sense here."""
-
-    def get_compression_options(self) -> dict[str, Any]:
-        # Of 476 kB in 2,000 chunks, level 1 makes 53 kB at 3.4 us a frame, level 9 46 kB at 10 us.
-        # Frames this alike need no more than 2**(5+9) bytes of memory beside the window.
-        return {"compression_level": 1, "mem_level": 5}
-
-    # jupyter_server counts in milliseconds what tornado takes for seconds. tornado's own pings also
-    # find the client that reads nothing at all, which is then let go of.
-    @property
-    def ping_interval(self) -> float:
-        return float(self.settings.get("websocket_ping_interval") or PING_SECONDS)
-
-    @property
-    def ping_timeout(self) -> float:
-        return self.ping_interval
-
-    @property
-    def max_message_size(self) -> int:
-        return self.lab.max_message_bytes + BODY_SLACK
-
     # ------------------------------------------------------------ open
 
-    # A page learns nothing of a refused handshake, so a stranger is let through it and turned away
-    # with a code that the page can tell from a broken connection. Nothing is looked up before.
-    @allow_unauthenticated
-    async def get(self, session_id: str) -> None:
-        self._refused = await self._may_not_enter()
-        await super().get(session_id)  # checks the origin
-
-    async def _may_not_enter(self) -> int | None:
-        user = self.current_user
-        if not user:
-            return SIGNED_OUT
-        may = await ensure_async(
-            self.authorizer.is_authorized(self, user, "execute", self.auth_resource)
-        )
-        return None if may else NOT_ALLOWED
-
-    async def open(self, session_id: str) -> None:
-        if self._refused is not None:
-            self.close(self._refused)
-            return
-        self.set_nodelay(True)  # else a frame waits up to 40 ms for the client's delayed ACK
-        try:
-            await self._attach(session_id)
-        except AgentLabError as error:
-            self.close(_CODES.get(error.http_status, SERVER_ERROR), error.reason)
-        except web.HTTPError:  # a query that is not UTF-8
-            self.close(BAD_QUERY)
-
-    async def _attach(self, session_id: str) -> None:
+    async def attach(self, session_id: str = "") -> None:
         after, tail = self.whole("after"), self.whole("tail", 1, MOST_TURNS)
         manager = await self.lab.manager()
         self._start_task = manager.start_task
@@ -196,6 +133,7 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, LabHandler):
         """A closed tab ends no turn."""
         if self._subscriber is not None:
             self._session.unsubscribe(self._subscriber)
+            self._session.looks_away(self)
         if self._reading is not None:
             self._reading.cancel()
 
@@ -238,6 +176,8 @@ class ChatSocket(WebSocketMixin, WebSocketHandler, LabHandler):
                 await session.cancel()
             case AnswerPermission():
                 await session.answer(command)
+            case Look():
+                await session.look(self, command.visible)
             case Ping():
                 pass
             case _:

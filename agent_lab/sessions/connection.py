@@ -80,6 +80,7 @@ class Connection:
         self._saved = b""
         self._replies: dict[str, asyncio.Future[Reply]] = {}
         self._closing = False
+        self._exited = False
         self._leaving: asyncio.Task[None] | None = None
 
     @property
@@ -96,12 +97,15 @@ class Connection:
         # Stored before there is a process: no output can be applied twice, or not at all.
         self._journal.stream_begins(Stream(launch.marker, 0, self._save()))
         await self._journal.stored()
+        self._exited = False
         try:
-            self._process = await AgentProcess.start(launch, self._folder, self)
+            process = await AgentProcess.start(launch, self._folder, self)
         except AgentNotFound as error:
             raise AgentUnavailable(str(error), "agent_not_installed") from None
         except AgentError as error:
             raise AgentUnavailable(str(error), "agent_start_failed") from None
+        if not self._exited:  # some refuse their flags and are gone before we are back here
+            self._process = process
 
     async def adopt(self, stream: Stream | None, prepare: Callable[[], None]) -> bool:
         """Take up the folder's process where an earlier server left it. False: there is none.
@@ -215,6 +219,7 @@ class Connection:
             if not isinstance(line, bytes):
                 self._host.unreadable(line)
         self._process = None
+        self._exited = True
         for one in self.adapter.ended():
             self._hear(one)
         for waiting in self._replies.values():

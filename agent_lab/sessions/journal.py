@@ -40,6 +40,10 @@ FRAME = 0.016
 """Seconds: one animation frame, the longest a delta waits to be stored and shown."""
 
 
+PAGE_BYTES = 4 << 20
+"""How much of the log a reader holds in memory at once, but one event at least."""
+
+
 class _Waiting:
     """An event that is numbered and not yet handed to the log; a chunk still grows."""
 
@@ -62,13 +66,15 @@ class Journal:
     """The events of one session, on their way to the log and to its readers.
 
     `session` is the session object, always folded up to the last event emitted. `before_flush` is
-    called before each batch is made and may emit more.
+    called before each batch is made and may emit more; `changed` with the session object after each
+    that changed it.
     """
 
     def __init__(self, log: EventLog, number: int, session: Session) -> None:
         self.session = session
         self.number = number
         self.before_flush: Callable[[], None] = lambda: None
+        self.changed: Callable[[Session], None] = lambda session: None
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Waiting] = []
@@ -234,6 +240,8 @@ class Journal:
             self._unsaved.popleft()  # it was published when it was kept
         else:
             self._publish(stored)
+        if batch.session is not None:
+            self.changed(batch.session)
         if error is None:
             for client_id, turn_id in batch.prompts:
                 if self._new_prompts.get(client_id, "") == turn_id:
@@ -303,7 +311,10 @@ class Journal:
         return events[-limit:] if before is not None and after == 0 else events[:limit]
 
     async def _page(self, after: int, limit: int) -> list[Stored]:
-        return await self.events(after=after, limit=limit)
+        """A page for a reader: all that there is after it comes with later pages."""
+        if self._unsaved:
+            return await self.events(after=after, limit=limit)
+        return await self._log.events(self.number, after, None, limit, PAGE_BYTES)
 
 
 def _reason(error: Exception) -> str:

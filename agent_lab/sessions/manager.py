@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from agent_lab.agents import registry
+from agent_lab.agents import conversations, registry
+from agent_lab.agents.conversations import Conversation
+from agent_lab.agents.process import AgentError
 from agent_lab.agents.registry import Agent
 from agent_lab.protocol.commands import NewSession
 from agent_lab.protocol.errors import (
@@ -28,13 +30,16 @@ from agent_lab.protocol.errors import (
     NotFound,
     TooMany,
 )
-from agent_lab.protocol.events import Notebook, Workspace, now
+from agent_lab.protocol.events import ForkedFrom, Notebook, SessionUsage, Workspace, now
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.sessions import workspace
-from agent_lab.sessions.session import NEW_TITLE, Session, plain_value
+from agent_lab.sessions.changes import Changes
+from agent_lab.sessions.files import File, FileIndex
+from agent_lab.sessions.session import NEW_TITLE, Session, plain_title, plain_value
 from agent_lab.sessions.settings import Settings
-from agent_lab.store import ledger
-from agent_lab.store.event_log import EventLog, Stored, forget_events, transaction
+from agent_lab.store import catalogue, ledger
+from agent_lab.store.catalogue import Hit
+from agent_lab.store.event_log import EventLog, Stored
 
 _log = logging.getLogger(__name__)
 _NO_SESSION = "There is no such session. It may have been deleted."
@@ -44,10 +49,11 @@ DELETED_KEPT_DAYS = 1
 
 
 class Listed(Struct, frozen=True):
-    """One page of the list. `cursor` None: there is no more."""
+    """One page of the list. `cursor` None: there is no more. `hits`: of a search, by session."""
 
     sessions: tuple[SessionObject, ...]
     cursor: str | None
+    hits: Mapping[str, list[Hit]] = {}
 
 
 class Manager:
@@ -56,6 +62,8 @@ class Manager:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.log = EventLog(settings.data_dir / "sessions.sqlite")
+        self.changes = Changes()
+        self.files = FileIndex()
         self._sessions: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
@@ -70,7 +78,7 @@ class Manager:
         """Open the log and take up the agents that outlived an earlier server."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self.log.open()
-        await self.log.read(partial(_purge, days=DELETED_KEPT_DAYS))
+        await self.log.read(partial(catalogue.purge, days=DELETED_KEPT_DAYS))
         for folder in await asyncio.to_thread(_run_folders, self.settings.data_dir):
             try:
                 session = await self._get(folder)
@@ -78,8 +86,8 @@ class Manager:
             except NotFound:
                 run = self.settings.data_dir / "run" / folder
                 await asyncio.to_thread(shutil.rmtree, run, True)
-            except AgentLabError as error:
-                _log.info("agent_lab: session %s is left alone: %s", folder, error.message)
+            except (AgentLabError, AgentError, OSError) as error:
+                _log.warning("agent_lab: session %s is left alone: %s", folder, error)
         self._idle = asyncio.get_running_loop().call_later(IDLE_CHECK_SECONDS, self._check_idle)
 
     async def stop(self) -> None:
@@ -162,23 +170,23 @@ class Manager:
         return self._add(stored.number, info)
 
     def _add(self, number: int, info: SessionObject) -> Session:
-        session = Session(self.log, number, info, self.settings, self.start_task, self.is_trusted)
+        session = Session(self.log, number, info, self.settings, self.start_task, self)
+        session.journal.changed = self.changes.changed
         self._sessions[info.id] = session
+        self.changes.changed(info)
         return session
 
     async def create(self, new: NewSession) -> tuple[Session, bool]:
         """Make a session, or find the one of the kernel, notebook or conversation.
 
-        Returns (session, is it new). Raises Conflict (workspace_untrusted, resume_not_found), Invalid, Forbidden, NotFound,
-        TooMany.
+        Returns (session, is it new). Raises Conflict (workspace_untrusted, resume_not_found),
+        Invalid, Forbidden, NotFound, TooMany.
         """
         async with self._lock:
             self._check_new(new)
             root = self.settings.root_dir
             if new.notebook is not None:
-                cwd = workspace.inside(root, new.notebook).parent
-                if not cwd.is_dir():
-                    raise NotFound(f"There is no folder for the notebook {new.notebook!r}.")
+                cwd = workspace.folder_of(root, new.notebook)
             else:
                 cwd = workspace.folder(root, new.path or "")
             if new.notebook is not None and new.resume is None:
@@ -202,10 +210,8 @@ class Manager:
             raise Invalid(f"There is no agent {new.agent!r} here. Known: claude.", "unknown_agent")
         if new.mode not in (None, "structured"):
             raise Invalid("Only the mode 'structured' is offered.", "wrong_mode")
-        if new.permission_mode == "bypassPermissions" and (
-            not self.settings.allow_bypass_permissions
-        ):
-            raise Invalid("Bypassing permissions is switched off by the administrator.")
+        if new.permission_mode == "bypassPermissions":
+            raise Invalid("A session begins with permissions. Bypass them afterwards, if you must.")
         if new.model is not None:
             plain_value(new.model, "model")
         if new.permission_mode is not None:
@@ -221,13 +227,13 @@ class Manager:
         """The live session of this kernel or notebook, None when there is none. Raises
         Forbidden."""
         async with self._lock:
-            cwd = workspace.inside(self.settings.root_dir, notebook).parent
+            cwd = workspace.folder_of(self.settings.root_dir, notebook)
             return await self._of_notebook(notebook, kernel_id, cwd)
 
     async def _of_notebook(self, notebook: str, kernel_id: str | None, cwd: Path) -> Session | None:
         """The live session of this kernel; else that of this notebook, which then has this
         kernel."""
-        found = await self.log.read(partial(_find_session, kernel_id=kernel_id, cwd=str(cwd)))
+        found = await self.log.read(partial(catalogue.of_kernel, kernel_id=kernel_id, cwd=str(cwd)))
         for session_id in found:
             session = await self.get(session_id)
             bound = session.info.notebook
@@ -240,18 +246,21 @@ class Manager:
 
     async def _of_conversation(self, agent_session_id: str) -> Session | None:
         """The session that already holds this conversation of the agent: it goes on there."""
-        found = await self.log.read(partial(_find_conversation, id=agent_session_id))
+        found = await self.log.read(partial(catalogue.of_conversation, id=agent_session_id))
         return await self.get(found) if found is not None else None
 
-    async def _make(self, new: NewSession, cwd: Path, trusted: bool) -> Session:
-        count = await self.log.read(_count_sessions)
+    async def _check_room(self) -> None:
+        count = await self.log.read(catalogue.count)
         if count >= self.settings.max_sessions:
             raise TooMany(
                 f"There are {count} sessions, the most this server keeps. Delete some, or raise "
                 "AgentLab.max_sessions."
             )
+
+    async def _make(self, new: NewSession, cwd: Path, trusted: bool) -> Session:
+        await self._check_room()
         time = now()
-        title = " ".join((new.title or "").split())[:200] or NEW_TITLE
+        title = plain_title(new.title or "") or NEW_TITLE
         info = SessionObject(
             id=str(uuid.uuid4()),
             title=title,
@@ -282,11 +291,62 @@ class Manager:
     async def delete(self, session_id: str) -> None:
         """End a session and take it off the lists."""
         session = await self.get(session_id)
-        await session.end()
-        del self._sessions[session_id]
-        await self.log.read(partial(_mark_deleted, session_id=session_id, time=now()))
+        await session.end(deleted=True)
+        if self._sessions.pop(session_id, None) is None:
+            return  # deleted twice at once
+        self.changes.deleted(session_id)
+        await self.log.read(partial(catalogue.mark_deleted, session_id=session_id, time=now()))
         folder = self.settings.data_dir / "run" / session_id
         await asyncio.to_thread(shutil.rmtree, folder, True)
+
+    async def restore(self, session_id: str) -> Session:
+        """Take the deletion of a session back. Raises NotFound when it is too long ago."""
+        if not await self.log.read(partial(catalogue.restore, session_id=session_id)):
+            raise NotFound("There is no such deleted session; after a day they are gone for good.")
+        return await self.get(session_id)
+
+    async def fork(self, session_id: str, at_seq: int | None = None) -> Session:
+        """A new session that goes on from this one's history up to a seq; this one stays.
+
+        Whole turns only: it is cut at the end of the last finished turn that had begun by then.
+        Raises NotFound, TooMany, Conflict `resume_not_found` when the agent has lost it.
+        """
+        source = await self.get(session_id)
+        await source.journal.stored()
+        number = source.journal.number
+        wanted = source.info.last_seq if at_seq is None else at_seq
+        upto = await self.log.read(partial(catalogue.last_of_turn, number=number, at_seq=wanted))
+        if upto and await source.conversation() is None:
+            raise Conflict(
+                "The agent no longer has this conversation, so it cannot be forked. Start a new "
+                "session and attach what it needs to know.",
+                "resume_not_found",
+            )
+        time = now()
+        info = msgspec.structs.replace(
+            source.info,
+            id=str(uuid.uuid4()),
+            title=f"{source.info.title} (fork)",
+            agent_session_id=None,
+            notebook=None,  # the notebook's session stays the one it was forked from
+            forked_from=ForkedFrom(source.id, upto),
+            status="stopped",
+            status_reason=None,
+            usage=SessionUsage(context_size=source.info.usage.context_size),
+            queue=(),
+            pending_permissions=(),
+            terminal=None,
+            unseen=False,
+            created_at=time,
+            updated_at=time,
+            last_seq=upto,
+        )
+        async with self._lock:
+            await self._check_room()
+            target = await self.log.create(info)
+        copy = partial(catalogue.copy_history, source=number, target=target, upto=upto)
+        await self.log.read(copy)
+        return self._add(target, info)
 
     async def listed(
         self,
@@ -304,28 +364,42 @@ class Manager:
             offset = int(cursor or 0)
         except ValueError:
             raise Invalid("This cursor is not one of ours.") from None
-        root = str(self.settings.root_dir.resolve())
-        cwd = str(workspace.inside(self.settings.root_dir, path)) if path is not None else None
-        states = await self.log.read(
-            partial(
-                _list,
-                q=q,
-                status=status,
-                root=root,
-                cwd=cwd,
-                agent=agent,
-                children=children,
-                limit=limit + 1,
-                offset=offset,
-            )
+        root = self.settings.root_dir
+        wanted = catalogue.Wanted(
+            root=str(root.resolve()),
+            q=q,
+            status=status,
+            cwd=str(workspace.inside(root, path)) if path is not None else "",
+            agent=agent,
+            children=children,
         )
-        found = []
-        for state in states[:limit]:
-            info = msgspec.json.decode(state, type=SessionObject)
-            live = self._sessions.get(info.id)
-            found.append(live.info if live is not None else info)
-        more = str(offset + limit) if len(states) > limit else None
-        return Listed(tuple(found), more)
+
+        def find(db: sqlite3.Connection) -> tuple[list[SessionObject], Mapping[str, list[Hit]]]:
+            states = catalogue.listed(db, wanted, limit + 1, offset)
+            found = [msgspec.json.decode(state, type=SessionObject) for state in states]
+            return found, catalogue.hits(db, q, [info.id for info in found[:limit]])
+
+        found, hits = await self.log.read(find)
+        live = ((info, self._sessions.get(info.id)) for info in found[:limit])
+        sessions = tuple(info if session is None else session.info for info, session in live)
+        return Listed(sessions, str(offset + limit) if len(found) > limit else None, hits)
+
+    async def cli_conversations(self, path: str) -> list[Conversation]:
+        """What the agent's own CLI made in this folder, and no session of ours holds."""
+        cwd = str(workspace.folder(self.settings.root_dir, path))
+        found = await asyncio.to_thread(conversations.of_folder, self.settings.environment(), cwd)
+
+        def held(db: sqlite3.Connection) -> list[Conversation]:
+            return [
+                one for one in found if catalogue.of_conversation(db, one.agent_session_id) is None
+            ]
+
+        return await self.log.read(held)
+
+    async def find_files(self, session: Session, q: str, limit: int) -> list[File]:
+        """Files and folders below the session's folder whose path matches."""
+        cwd = Path(session.info.workspace.cwd)
+        return await asyncio.to_thread(self.files.search, cwd, q, limit)
 
     async def charges(self, by: ledger.By, session_id: str | None = None) -> list[ledger.UsageRow]:
         """The ledger's sums."""
@@ -340,7 +414,7 @@ class Manager:
     async def seq_before_turn(self, session: Session, turn_id: str) -> int:
         """The seq after which a turn lies, with the message that began it."""
         number = session.journal.number
-        first = await self.log.read(partial(_first_seq, number=number, turn_id=turn_id))
+        first = await self.log.read(partial(catalogue.first_seq, number=number, turn_id=turn_id))
         return max(first - 2, 0)
 
     async def was_withdrawn(self, session: Session, client_id: str) -> bool:
@@ -365,12 +439,18 @@ class Manager:
     async def log_problem(self) -> str | None:
         """What is wrong with the log, None when it can be read."""
         try:
-            await self.log.read(_count_sessions)
+            await self.log.read(catalogue.count)
         except sqlite3.Error as error:
             return f"The sessions cannot be read: {error}."
         return None
 
-    # ------------------------------------------------------------ trust
+    # ------------------------------------------------------------ trust (what a Session asks)
+
+    async def grant(self, cwd: Path, rules: tuple[str, ...], session_id: str) -> None:
+        """A person always allows this in the folder: the agent will write it into its settings."""
+        await self.log.read(
+            partial(catalogue.grant, cwd=str(cwd), rules=rules, session_id=session_id)
+        )
 
     async def is_trusted(self, cwd: Path) -> bool:
         """May the agent read this folder's settings? Yes where there are none that run anything.
@@ -378,18 +458,22 @@ class Manager:
         Raises Forbidden when the folder lies outside the root by now (a symlink took its place).
         """
         await asyncio.to_thread(_check_inside, self.settings.root_dir, cwd)
-        settings = await asyncio.to_thread(workspace.project_settings, cwd)
+        settings = await self._project_settings(cwd)
         if not settings.files:
             return True
-        known = await self.log.read(partial(_trust_of, cwd=str(cwd)))
+        known = await self.log.read(partial(catalogue.trust_of, cwd=str(cwd)))
         return known is not None and known == (settings.digest, True)
 
+    async def _project_settings(self, cwd: Path) -> workspace.Settings:
+        granted = await self.log.read(partial(catalogue.grants, cwd=str(cwd)))
+        return await asyncio.to_thread(workspace.project_settings, cwd, granted)
+
     async def _decide_trust(self, cwd: Path, decision: bool | None) -> bool:
-        settings = await asyncio.to_thread(workspace.project_settings, cwd)
+        settings = await self._project_settings(cwd)
         if not settings.files:
             return True
         if decision is None:
-            known = await self.log.read(partial(_trust_of, cwd=str(cwd)))
+            known = await self.log.read(partial(catalogue.trust_of, cwd=str(cwd)))
             if known is not None and known[0] == settings.digest:
                 return known[1]
             raise Conflict(
@@ -398,7 +482,9 @@ class Manager:
                 "workspace_untrusted",
                 {"files": list(settings.files)},
             )
-        await self.log.read(partial(_trust, cwd=str(cwd), digest=settings.digest, trusted=decision))
+        await self.log.read(
+            partial(catalogue.trust, cwd=str(cwd), digest=settings.digest, trusted=decision)
+        )
         return decision
 
     # ------------------------------------------------------------ agents
@@ -440,107 +526,3 @@ def _has_fifos(folder: Path) -> bool:
     except (AttributeError, OSError):
         return False
     return True
-
-
-def _first_seq(db: sqlite3.Connection, number: int, turn_id: str) -> int:
-    row = db.execute(
-        "SELECT first_seq FROM turns WHERE session=? AND turn_id=?", (number, turn_id)
-    ).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _find_session(db: sqlite3.Connection, kernel_id: str | None, cwd: str) -> list[str]:
-    rows = db.execute(
-        "SELECT id FROM sessions "
-        "WHERE deleted_at IS NULL AND status<>'ended' AND parent_id IS NULL "
-        "AND (kernel_id=? OR cwd=?) ORDER BY kernel_id IS ? DESC, updated_at DESC",
-        (kernel_id, cwd, kernel_id),
-    )
-    return [str(id) for (id,) in rows]
-
-
-def _find_conversation(db: sqlite3.Connection, id: str) -> str | None:
-    row = db.execute(
-        "SELECT id FROM sessions WHERE deleted_at IS NULL AND "
-        "(id=? OR json_extract(state, '$.agent_session_id')=?) ORDER BY updated_at DESC",
-        (id, id),
-    ).fetchone()
-    return None if row is None else str(row[0])
-
-
-def _count_sessions(db: sqlite3.Connection) -> int:
-    return int(db.execute("SELECT count(*) FROM sessions WHERE deleted_at IS NULL").fetchone()[0])
-
-
-def _purge(db: sqlite3.Connection, days: int) -> None:
-    """Forget for good what was said in sessions deleted some days ago; what they cost stays."""
-    old = db.execute(
-        "SELECT number FROM sessions WHERE state <> '' AND "
-        "deleted_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)",
-        (f"-{days} days",),
-    ).fetchall()
-    for (number,) in old:
-        with transaction(db):
-            for table in ("turns", "prompts", "streams", "search"):
-                db.execute(f"DELETE FROM {table} WHERE session=?", (number,))
-            forget_events(db, number)
-            db.execute("UPDATE sessions SET state='', title='' WHERE number=?", (number,))
-
-
-def _mark_deleted(db: sqlite3.Connection, session_id: str, time: str) -> None:
-    with transaction(db):
-        db.execute("UPDATE sessions SET deleted_at=? WHERE id=?", (time, session_id))
-
-
-def _list(
-    db: sqlite3.Connection,
-    q: str,
-    status: str,
-    root: str,
-    cwd: str | None,
-    agent: str,
-    children: bool,
-    limit: int,
-    offset: int,
-) -> list[str]:
-    where, values = ["deleted_at IS NULL"], list[object]()
-    where.append("(cwd = ? OR substr(cwd, 1, ?) = ?)")
-    prefix = root.rstrip("/") + "/"
-    values += [root, len(prefix), prefix]
-    if not children:
-        where.append("parent_id IS NULL")
-    for column, value in (("status", status), ("agent", agent), ("cwd", cwd or "")):
-        if value:
-            where.append(f"{column} = ?")
-            values.append(value)
-    words = q.split()
-    if words:
-        # Each word quoted: a search is words, never FTS syntax. The last may be half typed.
-        match = " ".join('"' + word.replace('"', '""') + '"' for word in words) + "*"
-        where.append(
-            "(title LIKE ? ESCAPE '\\' OR number IN "
-            "(SELECT CAST(session AS INTEGER) FROM search WHERE search MATCH ?))"
-        )
-        like = q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        values += [f"%{like}%", match]
-    rows = db.execute(
-        f"SELECT state FROM sessions WHERE {' AND '.join(where)} ORDER BY "
-        "status IN ('running','awaiting_permission','cancelling','starting') DESC, "
-        "updated_at DESC, number DESC LIMIT ? OFFSET ?",
-        (*values, limit, offset),
-    )
-    return [str(state) for (state,) in rows]
-
-
-def _trust_of(db: sqlite3.Connection, cwd: str) -> tuple[str, bool] | None:
-    row = db.execute("SELECT digest, trusted FROM trust WHERE cwd=?", (cwd,)).fetchone()
-    return None if row is None else (str(row[0]), bool(row[1]))
-
-
-def _trust(db: sqlite3.Connection, cwd: str, digest: str, trusted: bool) -> None:
-    with transaction(db):
-        db.execute(
-            "INSERT INTO trust VALUES (?,?,?,?) ON CONFLICT DO UPDATE SET "
-            "digest=excluded.digest, trusted=excluded.trusted, time=excluded.time",
-            (cwd, digest, trusted, now()),
-        )

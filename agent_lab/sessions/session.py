@@ -16,13 +16,14 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct
 
-from agent_lab.agents import registry
+from agent_lab.agents import conversations, registry
 from agent_lab.agents.adapters.base import Charge, ContextSeen, Fact, LaunchOptions, Reply
 from agent_lab.agents.adapters.claude import ClaudeAdapter
 from agent_lab.agents.environment import child_environment
@@ -74,13 +75,15 @@ from agent_lab.protocol.events import (
     UserMessage,
 )
 from agent_lab.protocol.events import Session as SessionObject
+from agent_lab.protocol.reports import ContextReport, Rule, RuleScope
 from agent_lab.protocol.transcript import text_of
-from agent_lab.sessions import permissions
+from agent_lab.sessions import attachments, permissions, rules
 from agent_lab.sessions.connection import Connection, new_request_id
 from agent_lab.sessions.journal import Journal
 from agent_lab.sessions.settings import Settings
 from agent_lab.sessions.subscribers import Subscriber
 from agent_lab.sessions.turns import Silence, Turn, Turns, added, unfinished
+from agent_lab.store import catalogue
 from agent_lab.store.event_log import EventLog
 from agent_lab.store.ledger import ChargeRow
 
@@ -93,6 +96,9 @@ READY_SECONDS = 30.0
 """How long a starting agent may take to answer `initialize`; cold starts take about one second."""
 CANCEL_SECONDS = 10.0
 """How long a cancelled turn may take to end before its process is ended; it takes milliseconds."""
+REVOKE_SECONDS, REVOKE_CHECKS = 3.0, 15
+"""How long the agent may take to see a change of its settings files, and looks meanwhile; claude
+takes up to a second."""
 NEW_TITLE = "New session"
 
 
@@ -101,6 +107,13 @@ class Accepted(Struct, frozen=True):
 
     turn_id: str | None
     queued: str | None
+
+
+class Trust(Protocol):
+    """What a session asks of its Manager about a folder."""
+
+    async def is_trusted(self, cwd: Path, /) -> bool: ...
+    async def grant(self, cwd: Path, rules: tuple[str, ...], session_id: str, /) -> None: ...
 
 
 class Session:
@@ -113,7 +126,7 @@ class Session:
         session: SessionObject,
         settings: Settings,
         start_task: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
-        is_trusted: Callable[[Path], Coroutine[Any, Any, bool]],
+        trust: Trust,
     ) -> None:
         self.journal = Journal(log, number, session)
         self.journal.before_flush = self._refresh_status
@@ -121,7 +134,7 @@ class Session:
         self._number = number
         self._settings = settings
         self._start_task = start_task
-        self._is_trusted = is_trusted
+        self._trust = trust
         self._folder = settings.data_dir / "run" / session.id
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
@@ -140,6 +153,7 @@ class Session:
         self._stopping = False
         self._failure: TurnError | None = None
         self._own_title = NEW_TITLE
+        self._lookers: set[object] = set()
         self._ended = session.status == "ended"
         self.last_used = self._loop.time()
 
@@ -190,6 +204,19 @@ class Session:
             subscriber.finish()
         return subscriber
 
+    async def look(self, who: object, visible: bool) -> None:
+        """Whether somebody sees the session there. What ends while nobody does is marked unseen."""
+        if not visible:
+            self.looks_away(who)
+            return
+        self._lookers.add(who)
+        if self.info.unseen:
+            async with self._changing():
+                self.journal.emit(None, SessionUpdated(unseen=False))
+
+    def looks_away(self, who: object) -> None:
+        self._lookers.discard(who)
+
     def unsubscribe(self, subscriber: Subscriber) -> None:
         self.last_used = self._loop.time()
         self.journal.unsubscribe(subscriber)
@@ -205,6 +232,9 @@ class Session:
         async with self._lock:
             seen, turn_id = await self.journal.prompt_of(prompt.id)
             if seen:
+                if turn_id is None and all(item.id != prompt.id for item in self.info.queue):
+                    text = "This message was taken out of the queue. Send it as a new one."
+                    raise Conflict(text, "not_queued")
                 return Accepted(turn_id, None if turn_id else prompt.id)
             await self._hold()
             self.last_used = self._loop.time()
@@ -227,6 +257,7 @@ class Session:
         attached = prompt.context or any(isinstance(b, ImageBlock) for b in prompt.content)
         if not attached and not text_of(prompt.content).strip():
             raise Invalid("The message is empty. Write something, or attach something.")
+        attachments.check(prompt.content)
         size = len(msgspec.json.encode((prompt.content, prompt.context)))
         if size > self._settings.max_message_bytes:
             limit = self._settings.max_message_bytes >> 20
@@ -365,10 +396,14 @@ class Session:
 
         Raises Conflict `already_resolved`, Invalid, Unavailable when the agent cannot be told.
         """
-        request = permissions.pending(self.info, answer.request_id)
+        info = self.info
+        request = permissions.pending(info, answer.request_id)
         option = permissions.check(request, answer)
         if not self._agent.is_up:
             raise Conflict("The agent is not running any more.", "already_resolved")
+        grants = self._agent.adapter.grants(answer)
+        if grants and info.workspace.trusted:
+            await self._trust.grant(Path(info.workspace.cwd), grants, self.id)
         try:
             message = self._agent.adapter.answer(answer)
         except KeyError:
@@ -410,33 +445,90 @@ class Session:
             await self._set(change)
 
     async def _set(self, change: Set) -> None:
-        info = self.info
-        if change.title is not None:
-            title = " ".join(change.title.split())[:200]
-            if not title:
-                raise Invalid("A title cannot be empty.")
-            self.journal.emit(None, SessionUpdated(title=title))
-        if change.model is not None:
-            model = plain_value(change.model, "model")
-            await self._control(lambda id: self._agent.adapter.set_model(id, model))
+        self._check_change(change)
+        adapter = self._agent.adapter
+        if (model := change.model) is not None:
+            await self._control(lambda id: adapter.set_model(id, model))
             self.journal.emit(None, SessionUpdated(model=model))
-        if change.permission_mode is not None:
-            mode = change.permission_mode
-            allowed = info.permission_modes
-            if self._settings.allow_bypass_permissions:
-                allowed = (*allowed, "bypassPermissions")
-            if mode not in allowed:
-                raise Invalid(
-                    f"There is no permission mode {mode!r}. Offered: {', '.join(allowed)}."
-                )
-            await self._control(lambda id: self._agent.adapter.set_permission_mode(id, mode))
+        if (mode := change.permission_mode) is not None:
+            await self._control(lambda id: adapter.set_permission_mode(id, mode))
             self.journal.emit(None, SessionUpdated(permission_mode=mode))
-        if change.effort is not None:
-            effort = plain_value(change.effort, "effort")
-            if info.efforts and effort not in info.efforts:
-                raise Invalid(f"There is no effort {effort!r}. Offered: {', '.join(info.efforts)}.")
-            await self._control(lambda id: self._agent.adapter.set_effort(id, effort))
+        if (effort := change.effort) is not None:
+            await self._control(lambda id: adapter.set_effort(id, effort))
             self.journal.emit(None, SessionUpdated(effort=effort))
+        if change.title is not None:
+            self.journal.emit(None, SessionUpdated(title=plain_title(change.title)))
+
+    def _check_change(self, change: Set) -> None:
+        """All of it before any of it is done. Raises Invalid."""
+        info = self.info
+        if change.title is not None and not plain_title(change.title):
+            raise Invalid("A title cannot be empty.")
+        if change.model is not None:
+            plain_value(change.model, "model")
+        bypass = ("bypassPermissions",) if self._settings.may_bypass else ()
+        modes = (*info.permission_modes, *bypass)
+        if change.permission_mode is not None and change.permission_mode not in modes:
+            raise Invalid(
+                f"There is no permission mode {change.permission_mode!r}. "
+                f"Offered: {', '.join(modes)}."
+            )
+        if change.effort is not None:
+            plain_value(change.effort, "effort")
+            if info.efforts and change.effort not in info.efforts:
+                raise Invalid(
+                    f"There is no effort {change.effort!r}. Offered: {', '.join(info.efforts)}."
+                )
+
+    # ------------------------------------------------------------ what the agent reports
+
+    async def context(self) -> ContextReport:
+        """What fills the agent's context. Raises Conflict `agent_not_running`, Unavailable."""
+        report = self._agent.adapter.read_context(await self._report("context_usage"))
+        if report is None:
+            raise Unavailable("The agent does not tell what fills its context.", "agent_silent")
+        return report
+
+    async def rules(self) -> tuple[Rule, ...]:
+        """What the agent may do unasked. Raises Conflict `agent_not_running`, Unavailable."""
+        found = self._agent.adapter.read_rules(await self._report("rules"))
+        return rules.with_files(found, self._rule_files())
+
+    def _rule_files(self) -> Mapping[RuleScope, Path]:
+        config = registry.claude_folder(self._settings.environment())
+        return rules.files(config, Path(self.info.workspace.cwd))
+
+    async def _report(self, what: Literal["context_usage", "rules"]) -> Reply:
+        reply = await self._control(getattr(self._agent.adapter, what))
+        if reply is None:
+            text = "The agent is not running, so it cannot be asked. Send a message to start it."
+            raise Conflict(text, "agent_not_running")
+        return reply
+
+    async def revoke(self, rule_id: str) -> None:
+        """Take a lasting rule back. Raises NotFound, Conflict (busy, not_revocable)."""
+        rule = next((rule for rule in await self.rules() if rule.id == rule_id), None)
+        if rule is None:
+            raise NotFound("This rule is not in force any more.")
+        if not rule.revocable:
+            text = f"{rule.rule!r} is not the agent's to forget; change it where it stands."
+            raise Conflict(text, "not_revocable")
+        if rule.file is not None:
+            await asyncio.to_thread(rules.take_out, rule, Path(rule.file))
+            if await self._forgot(rule_id):
+                return
+        if self._turns:
+            text = "This rule lasts until the agent ends. Revoke it when the turn has ended."
+            raise Conflict(text, "busy")
+        await self.sleep()  # the rules of a process end with it; the next one has the history
+
+    async def _forgot(self, rule_id: str) -> bool:
+        """Wait until the agent, which watches its settings files, has seen that it is gone."""
+        for _ in range(REVOKE_CHECKS):
+            if all(rule.id != rule_id for rule in await self.rules()):
+                return True
+            await asyncio.sleep(REVOKE_SECONDS / REVOKE_CHECKS)
+        return False
 
     async def rebind(self, notebook: Notebook) -> None:
         """The session's notebook moved, or has another kernel now."""
@@ -490,7 +582,9 @@ class Session:
     async def _start(self) -> None:
         await self._hold()
         settings, info = self._settings, self.info
-        command = registry.claude_command(settings.claude_command)
+        command = registry.claude_command(
+            settings.claude_command, settings.environment().get("PATH")
+        )
         if command is None:
             text = (
                 "claude is not installed here. Install it with "
@@ -501,17 +595,21 @@ class Session:
         if not await asyncio.to_thread(cwd.is_dir):
             raise NotFound(f"The session's folder {cwd} does not exist any more.")
         environment = settings.environment()
-        conversation = await asyncio.to_thread(
-            registry.claude_conversation, environment, info.agent_session_id or self.id
-        )
-        trusted = await self._is_trusted(cwd)
+        conversation = await self.conversation()
+        trusted = await self._trust.is_trusted(cwd)
         if trusted != info.workspace.trusted:
             where = msgspec.structs.replace(info.workspace, trusted=trusted)
             self.journal.emit(None, SessionUpdated(workspace=where))
-        mode = info.permission_mode
-        if mode == "bypassPermissions" and not settings.allow_bypass_permissions:
-            mode = "default"
-        if conversation is None and info.usage.turns:
+        if info.permission_mode == "bypassPermissions":
+            # Never remembered: a new process asks again, whoever chose it for the last one.
+            self.journal.emit(None, SessionUpdated(permission_mode="default"))
+        resume, fork, resume_at = (
+            (info.agent_session_id or self.id, False, None)
+            if conversation
+            else await self._fork_of(environment)
+        )
+        had_history = info.usage.turns or (info.forked_from and info.forked_from.seq)
+        if resume is None and had_history:
             text = (
                 "The agent no longer has this conversation's history and starts anew. The "
                 "transcript above stays for you; attach what it needs to know."
@@ -521,11 +619,13 @@ class Session:
         options = LaunchOptions(
             command=command,
             session_id=self.id,
-            resume=(info.agent_session_id or self.id) if conversation else None,
+            resume=resume,
+            fork=fork,
+            resume_at=resume_at,
             model=None if info.model == "default" else info.model,
-            permission_mode=mode,
+            permission_mode=info.permission_mode,
             trusted=trusted,
-            allow_bypass=settings.allow_bypass_permissions,
+            allow_bypass=settings.may_bypass,
         )
         marker = str(uuid.uuid4())
         launch = Launch(
@@ -541,6 +641,33 @@ class Session:
         if info.effort is not None:
             effort = info.effort
             await self._agent.ask(lambda id: adapter.set_effort(id, effort))
+
+    async def _fork_of(self, environment: Mapping[str, str]) -> tuple[str | None, bool, str | None]:
+        """Of a session forked from another: (the conversation, True, the message to cut it after).
+
+        (None, False, None): there is nothing to begin with.
+        """
+        origin = self.info.forked_from
+        source = None if origin is None else await self._log.load(origin.session_id)
+        if origin is None or source is None or not origin.seq:
+            return None, False, None
+        id = source.session.agent_session_id or source.session.id
+        file = await asyncio.to_thread(registry.claude_conversation, environment, id)
+        if file is None:
+            return None, False, None
+        later = await self._log.read(
+            partial(catalogue.turns_after, number=source.number, seq=origin.seq)
+        )
+        point = await asyncio.to_thread(conversations.fork_point, file, later)
+        return (None, False, None) if point == "" else (id, True, point)
+
+    async def conversation(self) -> Path | None:
+        """The agent's own file of this conversation, None when it has none."""
+        return await asyncio.to_thread(
+            registry.claude_conversation,
+            self._settings.environment(),
+            self.info.agent_session_id or self.id,
+        )
 
     async def _greet(self) -> None:
         """Wait until the new process answers. Raises AgentUnavailable, Conflict."""
@@ -737,6 +864,8 @@ class Session:
             self.journal.emit(turn_id, resolved)
         self.journal.emit(turn_id, body)
         self._emit_usage(added(self.info.usage, body.usage))
+        if not self._lookers and body.stop_reason != "cancelled":
+            self.journal.emit(None, SessionUpdated(unseen=True))
         self._turns.end(turn_id)
         if not self._turns:
             self._silence.stop()
@@ -759,10 +888,9 @@ class Session:
             reply = await self._agent.ask(self._agent.adapter.context_usage)
         except Unavailable:
             return
-        payload = reply.payload if isinstance(reply.payload, dict) else {}
-        used, size = payload.get("totalTokens"), payload.get("maxTokens")
-        if isinstance(used, int) and isinstance(size, int):
-            self._context(ContextSeen(used, size))
+        report = self._agent.adapter.read_context(reply)
+        if report is not None:
+            self._context(ContextSeen(report.used, report.size))
             self.journal.schedule()
 
     # ------------------------------------------------------------ silence
@@ -784,17 +912,24 @@ class Session:
 
     # ------------------------------------------------------------ end, resume, adopt, shut down
 
-    async def end(self) -> None:
-        """Stop the agent and everything it started; the transcript stays, read-only."""
+    async def end(self, deleted: bool = False) -> None:
+        """Stop the agent and everything it started; the transcript stays, read-only.
+
+        `deleted`: it is not marked as ended in the log, so that undoing the deletion brings it back
+        as it was.
+        """
         if self._ended:
             return
         await self._hold()
         if self.info.queue:
             self.journal.emit(None, QueueUpdated(items=()))
         await self._stop_agent()
+        if deleted:
+            await self.journal.stored()
         self._ended = True
         self._failure = None
-        await self.journal.stored()
+        if not deleted:
+            await self.journal.stored()
         self.journal.finish_subscribers()
         self._release()
 
@@ -821,12 +956,7 @@ class Session:
         if self.is_live:
             return
         had_turns = must_exist or self.info.usage.turns > 0
-        found = await asyncio.to_thread(
-            registry.claude_conversation,
-            self._settings.environment(),
-            self.info.agent_session_id or self.id,
-        )
-        if had_turns and found is None:
+        if had_turns and await self.conversation() is None:
             raise Conflict(
                 "The agent no longer has this conversation, so it cannot go on. Its transcript "
                 "stays here; start a new session to continue the work.",
@@ -932,6 +1062,10 @@ def title_of(content: tuple[ContentBlock, ...], context: tuple[ContextItem, ...]
     lines = [line.strip() for line in text_of(content).splitlines() if line.strip()]
     text = lines[0] if lines else (context[0].label if context else "")
     return (text if len(text) <= 60 else text[:59].rstrip() + "…") or NEW_TITLE
+
+
+def plain_title(title: str) -> str:
+    return " ".join(title.split())[:200]
 
 
 def plain_value(value: str, what: str) -> str:

@@ -27,5 +27,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     agent_environment: Mapping[str, str] = {}
     demo: bool = False
 
+    @property
+    def may_bypass(self) -> bool:
+        """Is the mode that asks nothing offered? Also where it is allowed, claude refuses to start
+        with it as root outside a sandbox."""
+        is_root = hasattr(os, "geteuid") and os.geteuid() == 0
+        in_sandbox = self.environment().get("IS_SANDBOX") == "1"
+        return self.allow_bypass_permissions and (in_sandbox or not is_root)
+
     def environment(self) -> dict[str, str]:
         return {**os.environ, **self.agent_environment}

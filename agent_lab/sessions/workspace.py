@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from agent_lab.protocol.errors import Forbidden, Invalid, NotFound
 
-PROJECT_SETTINGS = (".claude/settings.json", ".claude/settings.local.json", ".mcp.json")
+LOCAL_SETTINGS = ".claude/settings.local.json"
+PROJECT_SETTINGS = (".claude/settings.json", LOCAL_SETTINGS, ".mcp.json")
 """Files of a folder from which claude runs hooks, starts servers and takes API addresses,
 unasked."""
 
@@ -29,10 +32,25 @@ def inside(root: Path, relative: str) -> Path:
     if "\0" in relative:
         raise Invalid("A path cannot contain NUL.")
     base = root.resolve()
-    path = (base / relative.lstrip("/")).resolve()
+    try:
+        path = (base / relative.lstrip("/")).resolve()
+        path.exists()
+    except (OSError, RuntimeError) as error:  # a loop of links, a name that is too long
+        raise Invalid(f"{relative[:100]!r} is not a path here: {error}.") from None
     if path != base and base not in path.parents:
         raise Forbidden(f"{relative!r} lies outside the folder that this server serves.")
     return path
+
+
+def folder_of(root: Path, notebook: str) -> Path:
+    """The folder of a notebook, which need not exist itself. Raises Invalid, Forbidden,
+    NotFound."""
+    path = inside(root, notebook)
+    if path == root.resolve():
+        raise Invalid(f"{notebook!r} names a folder, not a notebook.")
+    if not path.parent.is_dir():
+        raise NotFound(f"There is no folder for the notebook {notebook!r}.")
+    return path.parent
 
 
 def folder(root: Path, relative: str) -> Path:
@@ -49,8 +67,12 @@ def relative_to(root: Path, path: Path) -> str:
     return "" if path == base else os.path.relpath(path, base)
 
 
-def project_settings(cwd: Path) -> Settings:
-    """Look in the folder and in those above it up to the repository's top, as claude does."""
+def project_settings(cwd: Path, granted: Collection[str] = ()) -> Settings:
+    """Look in the folder and in those above it up to the repository's top, as claude does.
+
+    `granted` are rules that a person gave the agent here with "Always allow": claude wrote them
+    into the folder's settings, and they are no reason to ask about the folder.
+    """
     found: list[str] = []
     digest = hashlib.sha256()
     for place in _up_to_repository(cwd):
@@ -60,10 +82,33 @@ def project_settings(cwd: Path) -> Settings:
                 data = file.read_bytes()
             except OSError:
                 continue
+            if place == cwd and name == LOCAL_SETTINGS:
+                data = _without(data, granted)
+                if not data:
+                    continue
             found.append(os.path.relpath(file, cwd))
             digest.update(f"{file}\0{len(data)}\0".encode())
             digest.update(data)
     return Settings(tuple(found), digest.hexdigest())
+
+
+def _without(data: bytes, granted: Collection[str]) -> bytes:
+    """The folder's own settings but for what a person granted; empty when nothing is left."""
+    try:
+        settings = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeError):
+        return data
+    permissions = settings.get("permissions") if isinstance(settings, dict) else None
+    if not granted or not isinstance(permissions, dict):
+        return data
+    for name in ("allow", "additionalDirectories"):
+        if isinstance(permissions.get(name), list):
+            permissions[name] = [one for one in permissions[name] if one not in granted]
+            if not permissions[name]:
+                del permissions[name]
+    if not permissions:
+        del settings["permissions"]
+    return msgspec.json.encode(settings) if settings else b""
 
 
 def _up_to_repository(cwd: Path) -> list[Path]:

@@ -144,13 +144,25 @@ class EventLog:
         return await self.read(partial(_load, session_id=session_id))
 
     async def events(
-        self, number: int, after: int = 0, before: int | None = None, limit: int = 500
+        self,
+        number: int,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 500,
+        most_bytes: int | None = None,
     ) -> list[Stored]:
         """Events with after < seq < before, oldest first: the first `limit` of them, or with
-        `before`
-        and no `after` the last."""
+        `before` and no `after` the last. With `most_bytes` fewer, at least one, when they are
+        large."""
         return await self.read(
-            partial(_events, number=number, after=after, before=before, limit=limit)
+            partial(
+                _events,
+                number=number,
+                after=after,
+                before=before,
+                limit=limit,
+                most_bytes=most_bytes,
+            )
         )
 
     async def seq_of_tail(self, number: int, turns: int) -> int:
@@ -226,17 +238,28 @@ def _load(db: sqlite3.Connection, session_id: str) -> StoredSession | None:
 
 
 def _events(
-    db: sqlite3.Connection, number: int, after: int, before: int | None, limit: int
+    db: sqlite3.Connection,
+    number: int,
+    after: int,
+    before: int | None,
+    limit: int,
+    most_bytes: int | None,
 ) -> list[Stored]:
     base = number << SEQ_BITS
     first = base + min(after + 1, _SEQ_MASK)
     last = base + (_SEQ_MASK if before is None else min(max(before - 1, 0), _SEQ_MASK))
     backwards = before is not None and after == 0
-    rows = db.execute(
+    rows = []
+    size = 0
+    for row in db.execute(
         "SELECT e.id, e.turn_id, e.time, e.body FROM events e WHERE e.id BETWEEN ? AND ? "
         f"ORDER BY e.id {'DESC' if backwards else 'ASC'} LIMIT ?",
         (first, last, limit),
-    ).fetchall()
+    ):
+        rows.append(row)
+        size += len(row[3])
+        if most_bytes is not None and size >= most_bytes:
+            break
     (session_id,) = db.execute("SELECT id FROM sessions WHERE number=?", (number,)).fetchone()
     if backwards:
         rows.reverse()

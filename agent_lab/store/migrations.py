@@ -106,6 +106,21 @@ def m001_initial(db: sqlite3.Connection) -> None:
     )
 
 
+@migration
+def m002_grants(db: sqlite3.Connection) -> None:
+    db.executescript(
+        """
+        CREATE TABLE grants (                     -- what a person always allows in a folder
+            cwd TEXT NOT NULL,
+            rule TEXT NOT NULL,                   -- as it stands in the folder's settings
+            session TEXT NOT NULL,                -- where it was asked for
+            time TEXT NOT NULL,
+            PRIMARY KEY (cwd, rule)
+        ) WITHOUT ROWID;
+        """
+    )
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Bring the database to the newest schema. Raises NewerDatabase when it comes from a later
     version."""

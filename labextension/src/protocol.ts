@@ -74,6 +74,8 @@ export interface PlanEntry {
   readonly status: 'pending' | 'in_progress' | 'completed';
   readonly priority: 'high' | 'medium' | 'low';
 }
+/** The session whose history up to `seq` this one began with. */
+export interface ForkedFrom { readonly session_id: string; readonly seq: number }
 export interface PermissionOption {
   readonly option_id: string;
   readonly kind: OptionKind;
@@ -150,6 +152,8 @@ export interface SessionUpdated {
   readonly commands?: readonly SlashCommand[];
   readonly parent_id?: string | null;
   readonly terminal?: string | null;
+  readonly forked_from?: ForkedFrom | null;
+  readonly unseen?: boolean;
   readonly demo?: boolean;
 }
 export interface UserMessage {
@@ -314,6 +318,9 @@ export interface Session {
   readonly pending_permissions: readonly PermissionRequest[];
   readonly parent_id: string | null;
   readonly terminal: string | null;
+  readonly forked_from: ForkedFrom | null;
+  /** A turn ended while nobody looked. */
+  readonly unseen: boolean;
   readonly demo: boolean;
   readonly created_at: string;
   readonly updated_at: string;
@@ -370,6 +377,7 @@ export type Command =
   | { readonly type: 'queue_remove'; readonly item_id: string }
   | { readonly type: 'queue_send_now'; readonly item_id: string }
   | SetCommand
+  | { readonly type: 'look'; readonly visible: boolean }
   | { readonly type: 'ping' };
 
 // ---------------------------------------------------------------- decoders
@@ -489,6 +497,7 @@ const status = oneOf(
   'starting', 'idle', 'running', 'awaiting_permission', 'cancelling', 'stopped', 'failed', 'ended'
 );
 const mode = oneOf('structured', 'terminal');
+const forkedFrom = struct<ForkedFrom>({ session_id: str, seq: int });
 const costSource = or(orNull(oneOf('agent', 'estimate')), null);
 const planEntry = struct<PlanEntry>({
   content: str,
@@ -551,7 +560,8 @@ const body = tagged<Exclude<Body, Unknown>>({
     status_reason: maybe(orNull(str)), model: maybe(orNull(str)), models: maybe(list(model)),
     permission_mode: maybe(str), permission_modes: maybe(list(str)), effort: maybe(orNull(str)),
     efforts: maybe(list(str)), commands: maybe(list(slashCommand)), parent_id: maybe(orNull(str)),
-    terminal: maybe(orNull(str)), demo: maybe(bool)
+    terminal: maybe(orNull(str)), forked_from: maybe(orNull(forkedFrom)), unseen: maybe(bool),
+    demo: maybe(bool)
   }),
   user_message: struct<UserMessage>({
     type: tag('user_message'), message_id: str, content: list(contentBlock),
@@ -626,7 +636,8 @@ const session = struct<Session>({
   effort: or(orNull(str), null), efforts: listOr(str), commands: listOr(slashCommand),
   usage: v => sessionUsage(v === undefined ? {} : v), queue: listOr(queueItem),
   pending_permissions: listOr(permissionRequest), parent_id: or(orNull(str), null),
-  terminal: or(orNull(str), null), demo: or(bool, false), created_at: str, updated_at: str,
+  terminal: or(orNull(str), null), forked_from: or(orNull(forkedFrom), null),
+  unseen: or(bool, false), demo: or(bool, false), created_at: str, updated_at: str,
   last_seq: or(int, 0)
 });
 const hello = struct<Hello>({

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import msgspec
 import pytest
 
-from agent_lab.agents.adapters.base import Charge, Decoded, Fact, LaunchOptions, Reply, Send
+from agent_lab.agents.adapters.base import (
+    Charge,
+    ContextSeen,
+    Decoded,
+    Fact,
+    LaunchOptions,
+    Reply,
+    Send,
+)
 from agent_lab.agents.adapters.claude import ClaudeAdapter
 from agent_lab.agents.adapters.claude_words import api_error
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.events import (
     AgentMessage,
     AgentMessageChunk,
+    AgentOutputInvalid,
     ContextItem,
     PermissionRequest,
     PermissionResolved,
     TextBlock,
+    ToolCallUpdate,
     TurnEnded,
     TurnStarted,
+    Unknown,
+    decode_body,
+    encode,
 )
 from tests.protocol.regenerate import recorded_events, recorded_file
 from tests.recordings import events_of, lines, recordings
@@ -90,6 +105,111 @@ def test_no_line_is_fatal(line: bytes) -> None:
     for one in adapter.decode(line):
         assert isinstance(one, Fact | Reply | Send)
     assert said(adapter.decode(ASSISTANT)) == ["hello"]
+
+
+@pytest.mark.parametrize("depth", [150, 960, 100_000])
+@pytest.mark.parametrize("opening", ["[", '{"x":'])
+def test_a_line_nested_too_deeply_is_shown_as_unreadable(depth: int, opening: str) -> None:
+    """What the recursion of `decode` bears, the encoder of the log or a page may not."""
+    closing = "]" if opening == "[" else "}"
+    deep = opening * depth + "1" + closing * depth
+    adapter = ClaudeAdapter()
+    line = f'{{"type":"user","message":{{"content":[]}},"tool_use_result":{deep}}}'
+    (one,) = adapter.decode(line.encode())
+    assert isinstance(one, Fact)
+    assert isinstance(one.body, AgentOutputInvalid)
+    assert one.body.length == len(line)
+    wide = b'{"type":"brand_new","x":' + b"[" + b"[[]]," * 10_000 + b"[]]}"
+    (one,) = adapter.decode(wide)
+    assert isinstance(one, Fact)
+    assert isinstance(one.body, Unknown)
+
+
+WRONG: tuple[object, ...] = (
+    None,
+    True,
+    7,
+    -1,
+    1.5,
+    10**400,
+    "text",
+    [],
+    ["x"],
+    {},
+    {"x": 1},
+    [{"x": [1]}],
+)
+
+
+def places(value: object, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """The way to each part of a JSON value; of a list, to its first three."""
+    yield at
+    if isinstance(value, dict):
+        for key in value:
+            yield from places(value[key], (*at, key))
+    elif isinstance(value, list):
+        for index in range(min(len(value), 3)):
+            yield from places(value[index], (*at, index))
+
+
+def changed(value: Any, at: tuple[str | int, ...], to: object) -> Any:
+    """The value with another one in that place; without the place where `to` is `...`."""
+    if not at:
+        return to
+    copy = value.copy()
+    if to is ... and len(at) == 1:
+        del copy[at[0]]
+    else:
+        copy[at[0]] = changed(value[at[0]], at[1:], to)
+    return copy
+
+
+@pytest.mark.parametrize("name", recordings())
+def test_a_known_line_in_a_wrong_shape_is_not_fatal(name: str) -> None:
+    """Each part of each kind of line that claude writes, replaced by each kind of value.
+
+    What comes out is one of our types as declared, so that it can be read from the log again; and
+    whatever a `result` says besides, it ends the turn.
+    """
+    adapter = ClaudeAdapter()
+    seen = set()
+    for number, line in enumerate(lines(name)):
+        message = line["msg"]
+        if not isinstance(message, dict):
+            continue
+        if line["dir"] == "in" and message.get("type") == "user":
+            adapter.prompt(message.get("uuid") or f"turn-{number}", (), ())
+        if line["dir"] != "out":
+            continue
+        state, turn = adapter.save(), adapter.decode(b"x")[0].turn_id  # type: ignore[union-attr]
+        for at in places(message):
+            kind = [str(message.get(key)) for key in ("type", "subtype")], [*map(str, at)]
+            if str(kind) in seen:
+                continue
+            seen.add(str(kind))
+            for wrong in (*WRONG, *([...] if at else [])):
+                halting = ClaudeAdapter()
+                halting.load(state)
+                decoded = halting.decode(json.dumps(changed(message, at, wrong)).encode())
+                for one in decoded:
+                    if isinstance(one, Fact):
+                        assert one.turn_id is None or type(one.turn_id) is str
+                        assert decode_body(encode(one.body)) == one.body
+                    else:
+                        assert msgspec.convert(msgspec.to_builtins(one), type(one)) == one
+                        counts = (
+                            (one.input_tokens, one.output_tokens, one.cache_read_tokens)
+                            if isinstance(one, Charge)
+                            else (one.used or 0, one.size or 0)
+                            if isinstance(one, ContextSeen)
+                            else ()
+                        )
+                        assert all(0 <= count < 1 << 53 for count in counts)
+                halting.load(halting.save())
+                if message["type"] == "result" and turn is not None and at not in ((), ("type",)):
+                    bodies = [one.body for one in decoded if isinstance(one, Fact)]
+                    assert any(isinstance(body, TurnEnded) for body in bodies), (at, wrong)
+        adapter.decode(json.dumps(message).encode())
 
 
 TURN = str(uuid.uuid4())
@@ -240,6 +360,142 @@ def test_the_command_line_takes_no_flag_from_a_value() -> None:
     )
     assert "--setting-sources=user" in untrusted
     assert "--strict-mcp-config" in untrusted
+
+
+def line(type: str, **fields: object) -> bytes:
+    return json.dumps({"type": type, **fields}).encode()
+
+
+def lifecycle(turn: str, state: str) -> bytes:
+    return line("command_lifecycle", command_uuid=turn, state=state)
+
+
+def result(*turns: str, **fields: object) -> bytes:
+    return line(
+        "result", subtype="success", **{"is_error": False, **fields}, user_message_uuids=turns
+    )
+
+
+def ends(decoded: Sequence[Decoded]) -> list[tuple[str | None, str]]:
+    return [
+        (one.turn_id, one.body.stop_reason)
+        for one in decoded
+        if isinstance(one, Fact) and isinstance(one.body, TurnEnded)
+    ]
+
+
+FIRST, SECOND = str(uuid.uuid4()), str(uuid.uuid4())
+
+
+def two_prompts() -> ClaudeAdapter:
+    """The first is being answered, the second came meanwhile."""
+    adapter = ClaudeAdapter()
+    adapter.prompt(FIRST, (TextBlock("a"),), ())
+    adapter.decode(lifecycle(FIRST, "started"))
+    adapter.prompt(SECOND, (TextBlock("b"),), ())
+    return adapter
+
+
+def test_prompts_merged_into_one_turn_all_end() -> None:
+    adapter = two_prompts()
+    assert ends(adapter.decode(result(FIRST, SECOND))) == [
+        (FIRST, "end_turn"),
+        (SECOND, "end_turn"),
+    ]
+    assert ends(adapter.decode(lifecycle(SECOND, "completed"))) == []
+
+
+def test_a_prompt_without_a_result_of_its_own_ends_once() -> None:
+    adapter = two_prompts()
+    adapter.prompt(SECOND, (TextBlock("b"),), ())  # sent again by a server that took over
+    assert ends(adapter.decode(lifecycle(SECOND, "completed"))) == [(SECOND, "end_turn")]
+    assert ends(adapter.decode(lifecycle(SECOND, "completed"))) == []
+    assert ends(adapter.decode(result(FIRST))) == [(FIRST, "end_turn")]
+
+
+def test_a_cancelled_turn_takes_what_is_queued_with_it() -> None:
+    """Else claude would go on with the queue by itself."""
+    adapter = two_prompts()
+    asked = json.loads(adapter.cancel("c"))["request"]
+    assert asked == {"subtype": "interrupt", "cancel_queued": True}
+    failed = result(FIRST, is_error=True, errors=["[ede_diagnostic] x"])
+    assert ends(adapter.decode(failed)) == [(FIRST, "cancelled")]
+    failed = result(SECOND, is_error=True, result="boom")
+    assert ends(adapter.decode(failed)) == [(SECOND, "error")]  # a cancel is over with its turn
+
+
+def test_an_error_belongs_to_its_turn() -> None:
+    adapter = two_prompts()
+    said_so = {"content": [{"type": "text", "text": "slow down"}]}
+    adapter.decode(line("assistant", error="rate_limit", message=said_so))
+    reasons = []
+    for turn in (FIRST, SECOND):
+        for one in adapter.decode(result(turn, is_error=True)):
+            if isinstance(one, Fact) and isinstance(one.body, TurnEnded):
+                assert one.body.error is not None
+                reasons.append((one.body.error.reason, one.body.error.detail))
+    assert reasons == [("rate_limited", "slow down"), ("agent_error", "")]
+
+
+@pytest.mark.parametrize("how", ["result", "exit"])
+def test_what_a_turn_leaves_open_ends_with_it(how: str) -> None:
+    adapter = two_prompts()
+    call = {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": "x"}}
+    adapter.decode(line("assistant", message={"id": "m", "content": [call]}))
+    ask(adapter, "Bash", {"command": "x"})
+    cut = result(FIRST, terminal_reason="aborted_tools", is_error=True)
+    decoded = adapter.decode(cut) if how == "result" else adapter.ended()
+    updates = [
+        (one.body.tool_call_id, one.body.status)
+        for one in decoded
+        if isinstance(one, Fact) and isinstance(one.body, ToolCallUpdate)
+    ]
+    assert updates == [("toolu_1", "cancelled")]
+    with pytest.raises(KeyError):
+        answered(adapter, "allow_once")
+
+
+def test_an_answer_that_was_none_is_not_sent_again() -> None:
+    adapter = ClaudeAdapter()
+    ask(adapter, "Bash", {"command": "x"})
+    cancelled = PermissionResolved(request_id="r1", outcome="cancelled")
+    assert adapter.answer_again(cancelled) is None
+    assert answered(adapter, "reject_once")["behavior"] == "deny"
+
+
+def test_a_lone_surrogate_is_shown() -> None:
+    (one,) = ClaudeAdapter().decode(b'{"type": "brand_new", "\\ud800": ["\\udc00x"]}')
+    assert isinstance(one, Fact)
+    assert one.body == Unknown(raw={"type": "brand_new", "\ufffd": ["\ufffdx"]})
+
+
+def test_a_huge_result_says_what_is_left_out() -> None:
+    adapter = ClaudeAdapter()
+    block = {"type": "tool_result", "tool_use_id": "t", "content": "a" + "x" * 3_000_000 + "z"}
+    (one,) = adapter.decode(line("user", message={"content": [block]}))
+    assert isinstance(one, Fact)
+    assert isinstance(one.body, ToolCallUpdate)
+    assert isinstance(one.body.content, tuple)
+    (shown,) = one.body.content
+    assert isinstance(shown, TextBlock)
+    assert (shown.text[0], shown.text[-1]) == ("a", "z")
+    assert len(shown.text) < 1_100_000
+    assert "1,951,426 characters left out" in shown.text
+
+
+def test_how_claude_is_started() -> None:
+    """Each of these keeps something out that nobody would notice until it comes in."""
+    adapter = ClaudeAdapter()
+    new = adapter.argv(LaunchOptions(command=("claude",), session_id="s"))
+    assert '--settings={"crossSessionInbound":"refuse"}' in new
+    assert "--session-id=s" in new
+    assert "--dangerously-skip-permissions" not in " ".join(new)
+    resumed = adapter.argv(LaunchOptions(command=("claude",), session_id="s", resume="r"))
+    assert "--resume=r" in resumed
+    assert "--session-id=s" not in resumed
+    forked = adapter.argv(LaunchOptions(command=("claude",), session_id="s", resume="r", fork=True))
+    assert {"--resume=r", "--fork-session", "--session-id=s"} <= set(forked)
+    assert adapter.environment()["CLAUDE_CODE_DISABLE_BACKGROUND_TASKS"] == "1"
 
 
 def test_charges_are_increments() -> None:

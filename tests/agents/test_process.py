@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import errno
+import fcntl
 import gc
 import json
 import os
@@ -11,6 +13,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import termios
 import threading
 import time
 import uuid
@@ -25,6 +28,7 @@ import pytest
 from agent_lab.agents.framing import LineFramer, Torn
 from agent_lab.agents.process import (
     AgentGone,
+    AgentNotEnding,
     AgentNotFound,
     AgentNotReading,
     AgentProcess,
@@ -34,6 +38,7 @@ from agent_lab.agents.process import (
     Lease,
     LeaseHeld,
     Run,
+    agent_process,
     growing,
     identity,
     read_run,
@@ -208,6 +213,20 @@ def test_half_a_line_then_end_of_file(folder: Path, marker: str, platform: str) 
     run(test())
 
 
+def test_what_was_said_before_the_exit_arrives_in_order(
+    folder: Path, marker: str, platform: str
+) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "burst", "20000"), folder, sink)
+        assert (await process.wait()).code == 0
+        await sink.until(lambda: bool(sink.exits))
+        assert [line["n"] for line in sink.lines] == list(range(20_000))
+        assert sink.late == 0
+
+    run(test())
+
+
 def test_large_message_and_order(folder: Path, marker: str, platform: str) -> None:
     async def test() -> None:
         sink = Recorder()
@@ -244,7 +263,7 @@ def test_suspended_agent_does_not_block_us(folder: Path, marker: str, platform: 
         started = time.monotonic()
         end = await process.close(b"end\n", grace=2.0)
         assert time.monotonic() - started < 4.0
-        assert end.signal in (signal.SIGTERM, signal.SIGKILL)
+        assert end.signal == signal.SIGTERM  # which a suspended process obeys when continued
 
     run(test())
 
@@ -358,6 +377,9 @@ def test_files_are_private(folder: Path, marker: str) -> None:
     def modes() -> dict[str, int]:
         return {path.name: path.stat().st_mode & 0o777 for path in (folder, *folder.iterdir())}
 
+    folder.mkdir(parents=True)
+    folder.chmod(0o755)
+
     async def test() -> None:
         process = await AgentProcess.start(launch(marker, "echo"), folder, Recorder())
         names = ("lease", "in.fifo", "out.jsonl", "err.log", "meta.json")
@@ -366,6 +388,17 @@ def test_files_are_private(folder: Path, marker: str) -> None:
         assert recorded is not None
         assert (recorded.pid, recorded.marker, recorded.ended) == (process.pid, marker, False)
         await process.close(b"end\n")
+
+    run(test())
+
+
+def test_a_terminal_that_interrupts_the_server_does_not_interrupt_the_agent(
+    folder: Path, marker: str
+) -> None:
+    async def test() -> None:
+        process = await AgentProcess.start(launch(marker, "echo"), folder, Recorder())
+        assert os.getsid(process.pid) == process.pid != os.getsid(0)
+        await process.close(None)
 
     run(test())
 
@@ -381,7 +414,7 @@ def test_the_marker_is_always_in_the_environment(folder: Path, marker: str) -> N
     run(test())
 
 
-def test_cancelled_start_leaves_no_process(folder: Path, marker: str) -> None:
+def test_cancelled_start_leaves_no_process(folder: Path, marker: str, platform: str) -> None:
     long_search = "/nowhere:" * 10_000 + os.environ["PATH"]  # so that we come in the middle of it
 
     async def test() -> None:
@@ -391,30 +424,82 @@ def test_cancelled_start_leaves_no_process(folder: Path, marker: str) -> None:
         starting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
-        await eventually(lambda: (run := read_run(folder)) is not None and run.pid > 0)
-        started = read_run(folder)
-        assert started is not None
-        await eventually(lambda: not psutil.pid_exists(started.pid))
+        cancelled = read_run(folder)
+        assert cancelled is not None
+        assert cancelled.pid > 0
+        assert not psutil.pid_exists(cancelled.pid)
+        # Whoever cancelled may start anew at once.
+        process = await AgentProcess.start(launch(f"{marker}1", "echo"), folder, Recorder())
+        recorded = read_run(folder)
+        assert recorded is not None
+        assert (recorded.marker, recorded.pid) == (f"{marker}1", process.pid)
+        await process.write(b"hello\n")
+        await process.close(b"end\n")
+
+    run(test())
+
+
+def test_a_program_whose_path_is_no_text(folder: Path, marker: str, tmp_path: Path) -> None:
+    program = tmp_path / os.fsdecode(b"agent \xff")
+    program.write_text("#!/bin/sh\nread line\nexec sleep 600\n")
+    program.chmod(0o755)
+
+    async def test() -> None:
+        started = Launch((str(program),), {}, "/", marker)
+        process = await AgentProcess.start(started, folder, Recorder())
+        await process.write(b"read me\n")
+        await process.close(None)
 
     run(test())
 
 
 def test_start_ends_an_earlier_run_of_the_folder(folder: Path, marker: str) -> None:
     async def test() -> None:
-        first = await AgentProcess.start(launch(marker + "1", "echo"), folder, Recorder())
+        before = Recorder()
+        first = await AgentProcess.start(launch(marker + "1", "count", "3"), folder, before)
+        await before.until(lambda: len(before.lines) == 3)
         first.detach()
         sink = Recorder()
         second = await AgentProcess.start(launch(marker + "2", "echo"), folder, sink)
         assert not is_running(first.pid)
+        assert second.durable
         kill(first.pid)  # a zombie: a detached child is not reaped for us
         await second.write(b"hello\n")
-        assert await sink.line("heard") == 6
+        await sink.until(lambda: bool(sink.lines))
+        assert sink.lines == [{"heard": 6, "start": "hello", "end": "hello"}]
         await second.close(b"end\n")
 
     run(test())
 
 
 # --- writing ---
+
+
+@pytest.mark.skipif(not LINUX, reason="pipes grow on Linux only")
+def test_a_message_enters_the_pipe_whole(folder: Path, marker: str) -> None:
+    """A server killed in the middle of one would leave half a line, which ends claude."""
+
+    def unread(pipe: int) -> int:
+        return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "echo"), folder, sink)
+        pipe = os.open(folder / "in.fifo", os.O_RDWR | os.O_NONBLOCK)
+        await process.write(b"one\n")
+        suspend(process.pid)
+        message = b"x" * 900_000 + b"\n"
+        sending = asyncio.create_task(process.write(message))
+        await eventually(lambda: unread(pipe) > 0)
+        assert unread(pipe) == len(message)
+        os.kill(process.pid, signal.SIGCONT)
+        await sending
+        # All pipes of a user share a limit.
+        assert fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) == 64 * 1024
+        os.close(pipe)
+        await process.close(b"end\n")
+
+    run(test())
 
 
 def test_a_message_that_was_not_read_is_never_read(folder: Path, marker: str) -> None:
@@ -424,7 +509,7 @@ def test_a_message_that_was_not_read_is_never_read(folder: Path, marker: str) ->
         await process.write(b"one\n")
         process.write_timeout = 0.1
         suspend(process.pid)
-        for message in (b"lost\n", b"x" * 600_000 + b"\n"):
+        for message in (b"lost\n", b"x" * 600_000 + b"\n", b"x" * 3_000_000 + b"\n"):
             with pytest.raises(AgentNotReading) as raised:
                 await process.write(message)
             assert raised.value.withdrawn
@@ -432,6 +517,74 @@ def test_a_message_that_was_not_read_is_never_read(folder: Path, marker: str) ->
         await process.write(b"two\n")
         await sink.until(lambda: len(sink.lines) == 2)
         assert [line["start"] for line in sink.lines] == ["one", "two"]
+        await process.close(b"end\n")
+
+    run(test())
+
+
+def test_a_message_that_was_begun_is_read_to_its_end(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "sip"), folder, sink)
+        await process.write(b"one\n")
+        process.write_timeout = 0.3
+        with pytest.raises(AgentNotReading) as raised:
+            await process.write(b"A" + b"x" * 3_000_000 + b"Z\n")
+        assert not raised.value.withdrawn
+        assert await sink.line("sipped") > 0
+        os.kill(process.pid, signal.SIGCONT)
+        process.write_timeout = 10.0
+        await process.write(b"two\n")
+        await sink.until(lambda: len(sink.lines) == 3)
+        assert sink.lines[1] == {"heard": 3_000_003, "start": "A", "end": "Z\n"}
+        assert sink.lines[2]["start"] == "two"
+        await process.close(b"end\n")
+
+    run(test())
+
+
+def test_a_slow_reader_is_waited_for_as_long_as_it_reads(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "slowly"), folder, sink)
+        await process.write(b"one\n")
+        process.write_timeout = 0.5
+        started = time.monotonic()
+        await process.write(b"x" * 1_500_000 + b"\n")
+        assert time.monotonic() - started > 2 * process.write_timeout
+        assert await sink.line("heard") == 1_500_001
+        await process.close(b"end\n")
+
+    run(test())
+
+
+def test_a_zombie_is_not_taken_up(folder: Path, marker: str, platform: str) -> None:
+    """As in a container whose first process reaps nobody."""
+
+    async def test() -> None:
+        first = await AgentProcess.start(launch(marker, "echo"), folder, Recorder())
+        first.detach()
+        os.kill(first.pid, signal.SIGKILL)
+        await eventually(lambda: not is_running(first.pid))
+        assert psutil.pid_exists(first.pid)
+        second = await AgentProcess.adopt(folder, 0, Recorder())
+        assert second is not None
+        with pytest.raises(AgentGone):
+            await second.write(b"x\n")
+        async with asyncio.timeout(5):
+            await second.wait()
+        kill(first.pid)  # reaps it
+
+    run(test())
+
+
+def test_a_slow_start_is_no_refusal_to_read(folder: Path, marker: str) -> None:
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "slow", "0.6"), folder, sink)
+        process.write_timeout = 0.1
+        await process.write(b"hello\n")
+        assert await sink.line("heard") == 6
         await process.close(b"end\n")
 
     run(test())
@@ -501,6 +654,35 @@ def test_detach_and_adopt(folder: Path, marker: str) -> None:
     run(test())
 
 
+def test_nothing_is_told_after_detach(folder: Path, marker: str) -> None:
+    """Not even the end of a process whose last output is just being delivered."""
+
+    class Leaver(Recorder):
+        process: AgentProcess
+
+        def received(self, data: bytes) -> None:
+            super().received(data)
+            self.process.detach()
+
+    async def test() -> None:
+        first = await AgentProcess.start(launch(marker, "burst", "5000"), folder, Recorder())
+        await first.wait()
+        failures: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, it: failures.append(it))
+        sink = Leaver()
+        adopted = await AgentProcess.adopt(folder, 0, sink)
+        assert adopted is not None
+        sink.process = adopted
+        with pytest.raises(AgentGone):
+            await adopted.wait()
+        had = len(sink.data)
+        for _ in range(20):
+            await asyncio.sleep(0.005)
+        assert (len(sink.data), sink.exits, failures) == (had, [], [])
+
+    run(test())
+
+
 def test_adopt_of_a_run_that_ended_meanwhile(folder: Path, marker: str) -> None:
     async def test() -> None:
         first = await AgentProcess.start(launch(marker, "count", "5"), folder, Recorder())
@@ -560,8 +742,13 @@ def test_nothing_to_adopt(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("differs", ["marker", "start_time", "boot_id", "ended"])
-def test_a_process_that_is_not_ours_is_not_touched(folder: Path, marker: str, differs: str) -> None:
-    """The recorded pid is a live program of somebody else, which agrees in all but one point."""
+def test_a_process_that_is_not_ours_is_not_taken_up(
+    folder: Path, marker: str, differs: str
+) -> None:
+    """The recorded pid is alive and agrees in all but one point: it was given away anew.
+
+    One of another boot, or without our marker, is a stranger's and is not even signalled.
+    """
 
     async def test() -> None:
         first = await AgentProcess.start(launch(marker, "echo"), folder, Recorder())
@@ -569,19 +756,17 @@ def test_a_process_that_is_not_ours_is_not_touched(folder: Path, marker: str, di
         recorded = read_run(folder)
         assert recorded is not None
         first.detach()
-        # The marker of nobody, so that the sweep has nothing to find either.
-        changed: dict[str, Any] = {"marker": f"{marker}-other"}
-        changed |= {differs: True if differs == "ended" else f"{marker}-other"}
+        changed: dict[str, Any] = {differs: True if differs == "ended" else f"{marker}-other"}
         stale = msgspec.structs.replace(recorded, **changed)
         (folder / "meta.json").write_bytes(msgspec.json.encode(stale))
         sink = Recorder()
         second = await AgentProcess.adopt(folder, 0, sink)
         assert second is not None
-        assert await second.close(b"end\n") == Exit(None, None, "")
-        assert sink.lines == [{"heard": 6, "start": "ready", "end": "ready"}]
         with pytest.raises(AgentGone):
             await second.write(b"x\n")
-        assert is_running(first.pid)
+        assert await second.close(b"end\n") == Exit(None, None, "")
+        assert sink.lines == [{"heard": 6, "start": "ready", "end": "ready"}]
+        assert is_running(first.pid) == (differs in ("marker", "boot_id"))
         kill(first.pid)
 
     run(test())
@@ -597,7 +782,7 @@ def test_a_start_that_was_cut_short_is_ended(folder: Path, marker: str) -> None:
 
     folder.mkdir(parents=True)
     boot = Path("/proc/sys/kernel/random/boot_id")
-    unfinished = Run(marker, "sleep", time.time(), boot.read_text().strip() if LINUX else "")
+    unfinished = Run(marker, time.time(), boot.read_text().strip() if LINUX else "")
     (folder / "meta.json").write_bytes(msgspec.json.encode(unfinished))
     with subprocess.Popen(
         [*PYTHON, str(PROGRAMS / "agent.py"), "deaf"],
@@ -684,9 +869,17 @@ def test_what_is_stored_leaves_the_disk(folder: Path, marker: str) -> None:
 
 
 def test_unread_output_is_never_punched(folder: Path, marker: str) -> None:
+    def wait_for_more_than_one_read() -> None:
+        """The loop stands still meanwhile, so that nothing of it has been read."""
+        path, deadline = folder / "out.jsonl", time.monotonic() + 10
+        while path.stat().st_size < 5_900_000:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+
     async def test() -> None:
         sink = Recorder()
         process = await AgentProcess.start(launch(marker, "flood", "6"), folder, sink)
+        wait_for_more_than_one_read()
         process.applied(10**9)
         await sink.until(lambda: sink.data.count(b"\n") == 6000)
         assert b"\0" not in sink.data
@@ -706,6 +899,31 @@ def test_stderr_flood_does_not_fill_the_disk(folder: Path, marker: str, platform
         assert tail.endswith("e\n\x1b[31mthe last words\x1b[0m\n")
         assert 7_000 < len(tail) <= 8192
         assert (await process.close(b"end\n")).stderr == tail
+
+    run(test())
+
+
+@pytest.mark.skipif(not LINUX, reason="inotify is Linux's")
+def test_when_the_system_has_lost_count_of_changes_all_are_looked_at(tmp_path: Path) -> None:
+    """The queue of changes overflows: what came last is not told."""
+    limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    files = [tmp_path / name for name in ("one", "two", "last")]
+    for file in files:
+        file.touch()
+
+    async def test() -> None:
+        woken = asyncio.Event()
+        unwatch = [growing.watch(file, lambda: None) for file in files[:2]]
+        unwatch.append(growing.watch(files[2], woken.set))
+        with files[0].open("ab", 0) as one, files[1].open("ab", 0) as two:
+            for _ in range(limit // 2 + 10):
+                one.write(b"x")  # in turns: repeated changes of one file count once
+                two.write(b"x")
+        files[2].write_bytes(b"x")
+        async with asyncio.timeout(5):
+            await woken.wait()
+        for each in unwatch:
+            each()
 
     run(test())
 
@@ -740,6 +958,69 @@ def check_adoption(folder: Path, marker: str) -> None:
         await second.close(b"end\n")
         await second_sink.until(lambda: bool(second_sink.exits))
         assert not is_running(first.pid)
+
+    run(test())
+
+
+# --- the end that does not come ---
+
+
+def test_close_can_be_asked_for_again(
+    folder: Path, marker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first time the process is stuck inside the kernel, where no signal reaches it."""
+
+    async def test() -> None:
+        process = await AgentProcess.start(launch(marker, "deaf"), folder, Recorder())
+        with monkeypatch.context() as stuck:
+            stuck.setattr(signal, "pidfd_send_signal", lambda *_: None)
+            stuck.setattr(agent_process, "KILLED_SECONDS", 0.1)
+            with pytest.raises(AgentNotEnding, match=str(process.pid)):
+                await process.close(None, grace=0.1)
+        assert is_running(process.pid)
+        assert (await process.close(None)).signal == signal.SIGTERM
+
+    run(test())
+
+
+def test_what_cannot_be_ended_is_named(
+    marker: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process of another user: it is not waited for again and again, and the log says which."""
+
+    def refuse(process: psutil.Process, _: int) -> None:
+        raise psutil.AccessDenied(process.pid)
+
+    environment = {"AGENT_LAB_MARKER": marker}
+    with subprocess.Popen(["/bin/sleep", "600"], env=environment) as stranger:
+        with monkeypatch.context() as denied:
+            denied.setattr(psutil.Process, "send_signal", refuse)
+            denied.setattr(identity, "TERM_SECONDS", 0.1)
+            denied.setattr(identity, "KILLED_SECONDS", 0.1)
+            started = time.monotonic()
+            assert asyncio.run(sweep(marker)) == []
+            assert time.monotonic() - started < 1.0
+        assert f"pid={stranger.pid}" in caplog.text
+        assert asyncio.run(sweep(marker)) == [stranger.pid]
+
+
+def test_output_that_is_emptied_does_not_hold_up_the_end(folder: Path, marker: str) -> None:
+    """Somebody cuts the file off while the rest of it is delivered."""
+
+    class Emptier(Recorder):
+        def received(self, data: bytes) -> None:
+            super().received(data)
+            os.truncate(folder / "out.jsonl", 1_000_000)
+
+    async def test() -> None:
+        first = await AgentProcess.start(launch(marker, "burst", "5000"), folder, Recorder())
+        await first.wait()
+        sink = Emptier()
+        process = await AgentProcess.adopt(folder, 0, sink)
+        assert process is not None
+        async with asyncio.timeout(5):
+            await process.wait()
+        assert len(sink.data) == 1_000_000
 
     run(test())
 
@@ -779,6 +1060,43 @@ def test_one_lease_among_processes(folder: Path) -> None:
     Lease.take(folder).release()
 
 
+@pytest.mark.skipif(not LINUX, reason="looks for its descriptor in /proc")
+def test_a_lease_is_given_back_while_a_child_still_holds_its_descriptor(folder: Path) -> None:
+    """So it does between fork and exec."""
+    lease = Lease.take(folder)
+    held = next(
+        int(entry.name)
+        for entry in Path("/proc/self/fd").iterdir()
+        if entry.is_symlink() and entry.readlink() == folder / "lease"
+    )
+    shared = os.dup(held)
+    with pytest.raises(LeaseHeld):
+        Lease.take(folder)
+    lease.release()
+    Lease.take(folder).release()
+    os.close(shared)
+
+
+def test_where_the_file_system_has_no_locks_one_server_still_has_one_lease(
+    folder: Path, marker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    async def test() -> None:
+        process = await AgentProcess.start(launch(marker, "echo"), folder, Recorder())
+        assert not process.durable  # two servers could take it up at once
+        await process.close(b"end\n")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    held = Lease.take(folder)
+    with pytest.raises(LeaseHeld):
+        Lease.take(folder)
+    run(test())
+    held.release()
+    Lease.take(folder).release()
+
+
 def test_an_agent_does_not_inherit_the_lease(folder: Path, marker: str) -> None:
     async def test() -> None:
         lease = Lease.take(folder)
@@ -795,6 +1113,44 @@ def test_an_agent_does_not_inherit_the_lease(folder: Path, marker: str) -> None:
 
 def open_descriptors() -> int:
     return psutil.Process().num_fds()
+
+
+def test_a_life_leaves_no_descriptor(folder: Path, marker: str, platform: str) -> None:
+    """Not even the one that all lives of a loop share."""
+
+    async def test() -> None:
+        before = open_descriptors()
+        for _ in range(2):
+            sink = Recorder()
+            process = await AgentProcess.start(launch(marker, "count", "1"), folder, sink)
+            await sink.line("n")
+            await process.close(b"end\n")
+            await eventually(lambda: open_descriptors() == before)  # a thread may be closing one
+
+    run(test())
+
+
+@pytest.mark.skipif(not LINUX, reason="counts what a process wrote")
+def test_a_busy_loop_does_not_make_plain_pipes_collect(
+    folder: Path, marker: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "mkfifo")
+
+    def stand_still() -> None:
+        time.sleep(0.5)
+
+    async def test() -> None:
+        sink = Recorder()
+        process = await AgentProcess.start(launch(marker, "flood", "20"), folder, sink)
+        await sink.until(lambda: bool(sink.data))
+        had = len(sink.data)
+        stand_still()
+        written = psutil.Process(process.pid).io_counters().write_chars
+        assert written - had < 3_000_000
+        await sink.until(lambda: sink.data.count(b"\n") == 20_000)
+        await process.close(b"end\n")
+
+    run(test())
 
 
 def test_200_lives_leave_nothing(folder: Path, platform: str) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.jupyter_process import Jupyter, jupyter_server, scratch_environment
+from agent_lab.cli import client
+from agent_lab.protocol.errors import Unavailable
+from tests.kernel.jupyter_process import TOKEN, Jupyter, jupyter_server, scratch_environment
 
 
 @pytest.fixture(scope="module")
@@ -143,6 +145,27 @@ def test_ctrl_c_stops_following_and_not_the_turn(server: Jupyter) -> None:
     assert status == "running"
 
 
+def test_a_server_that_says_nothing_any_more_is_not_followed_for_ever(
+    server: Jupyter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "SILENCE_SECONDS", 0.5)
+    here = client.Server(server.url, TOKEN, server.root)
+    session = run(server, "send", "!hang")[1].strip()
+
+    def follow() -> None:
+        route = f"sessions/{session}/events?follow=1"
+        with here.open("GET", route, accept="text/event-stream") as response:
+            server.process.send_signal(signal.SIGSTOP)
+            response.read()
+
+    try:
+        with pytest.raises(Unavailable, match="timed out"):
+            follow()
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+    server.call("POST", f"agent-lab/api/sessions/{session}/cancel")
+
+
 def test_a_reader_that_has_seen_enough(server: Jupyter) -> None:
     _, out, _ = run(server, "send", "!tokens 3000 rate 0")
     server.turn(out.strip(), "!tokens")
@@ -165,6 +188,8 @@ def test_a_reader_that_has_seen_enough(server: Jupyter) -> None:
         ("http://127.0.0.1:9/", "cannot be reached"),
         ("localhost", "no server's address"),
         ("ftp://localhost/", "no server's address"),
+        ("http://localhost:port/", "no server's address"),
+        ("http://[::1", "no server's address"),
     ],
 )
 def test_an_address_that_does_not_work(server: Jupyter, address: str, expected: str) -> None:
@@ -175,7 +200,7 @@ def test_an_address_that_does_not_work(server: Jupyter, address: str, expected: 
 
 
 def test_two_servers_of_which_one_is_without_agent_lab(server: Jupyter, tmp_path: Path) -> None:
-    other_root = tmp_path / "other"
+    other_root = server.root / "work" / "of another"  # the innermost that serves a folder counts
     other_root.mkdir()
     with jupyter_server(server.folder, root=other_root, agent_lab=False) as other:
         here = run(server, "agents", cwd=server.root / "work")
@@ -191,7 +216,30 @@ def test_two_servers_of_which_one_is_without_agent_lab(server: Jupyter, tmp_path
     assert other.url in nowhere[2]
 
 
-@pytest.mark.parametrize("words", [[], ["nonsense"], ["export"], ["send"], ["demo", "--port", "x"]])
+def test_nothing_to_send_makes_no_session(server: Jupyter) -> None:
+    before = run(server, "sessions")
+    code, out, err = run(server, "send", " ")
+
+    assert (code, out) == (1, "")
+    assert "nothing to send" in err
+    assert run(server, "sessions") == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nonsense"],
+        ["export"],
+        ["send"],
+        ["send", "caf\udce9"],
+        ["sessions", "caf\udce9"],
+        ["export", "caf\udce9"],
+        ["demo", "--port", "x"],
+        ["demo", "--port", "65536"],
+        ["demo", "--port=-1"],
+    ],
+)
 def test_wrong_arguments(tmp_path: Path, words: list[str]) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "agent_lab.cli", *words],

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
+import os
+import pty
 import signal
 import subprocess
 import sys
+import termios
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -25,14 +30,59 @@ def status_of(address: str) -> int:
         connection.close()
 
 
+def surroundings(folder: Path) -> dict[str, str]:
+    for name in ("home", "tmp"):
+        (folder / name).mkdir()
+    return {**scratch_environment(folder), "TMPDIR": str(folder / "tmp")}
+
+
+def type_ctrl_c(terminal: int) -> None:
+    os.write(terminal, b"\x03")
+
+
+@pytest.mark.parametrize("end", [type_ctrl_c, os.close])
+def test_it_ends_with_its_terminal(tmp_path: Path, end: Callable[[int], None]) -> None:
+    """In a terminal of its own, where Ctrl-C is typed, or which is closed like a window."""
+    environment = surroundings(tmp_path)
+    ours, its = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "agent_lab.cli", "demo", "--no-browser"],
+        env=environment, stdin=its, stdout=its, stderr=its, start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:  # fmt: skip
+        os.close(its)
+        children: list[psutil.Process] = []
+        try:
+            said = b""
+            while b"Ctrl-C ends" not in said:
+                said += os.read(ours, 1 << 16)
+            root = said.partition(b"The sample is in ")[2].split()[0].decode()
+            asked = [sys.executable, "-m", "agent_lab.cli", "send", "--follow", "What is here?"]
+            subprocess.run(asked, env=environment, cwd=root, capture_output=True, check=True)
+            children = psutil.Process(process.pid).children(recursive=True)
+            end(ours)
+            code = process.wait(30)
+            left = [child for child in children if child.is_running()]
+        finally:
+            process.kill()
+            for child in children:
+                if child.is_running():
+                    child.kill()
+            if end is not os.close:
+                os.close(ours)
+
+    assert code == 0
+    assert children
+    assert left == []
+    assert list((tmp_path / "tmp").glob("agent-lab-demo-*")) == []
+
+
 @pytest.mark.parametrize("own_folder", [False, True])
 def test_from_start_to_ctrl_c(tmp_path: Path, own_folder: bool) -> None:
-    for name in ("home", "tmp"):
-        (tmp_path / name).mkdir()
+    environment = surroundings(tmp_path)
     kept = tmp_path / "kept"
     kept.mkdir()
     (kept / "README.md").write_text("mine")
-    environment = {**scratch_environment(tmp_path), "TMPDIR": str(tmp_path / "tmp")}
     options = ["--workspace", str(kept)] if own_folder else []
     with subprocess.Popen(
         [sys.executable, "-m", "agent_lab.cli", "demo", "--no-browser", *options],
@@ -73,6 +123,8 @@ def test_from_start_to_ctrl_c(tmp_path: Path, own_folder: bool) -> None:
     assert address.endswith("/lab/tree/analysis.ipynb?token=" + address[-48:])
     assert (page, refused) == (200, 302)
     assert code == 0, rest
+    assert next(line for line in said if line) == "Agent Lab demo"  # and no warning
+    assert rest.strip() == "Ending the demo …"
     assert children
     assert not any(child.is_running() for child in children)
     assert list((tmp_path / "tmp").glob("agent-lab-demo-*")) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from itertools import pairwise
@@ -91,9 +92,24 @@ def test_each_fault_has_its_command(tmp_path: Path) -> None:
     }
 
 
+def test_a_command_is_read_as_the_server_reads_it(tmp_path: Path) -> None:
+    program = tmp_path / "my claude"
+    write(program, f'#!/bin/sh\nexec {sys.executable} {FAKE_AGENT} "$@"\n')
+    program.chmod(0o755)
+    configure(tmp_path, f"c.AgentLab.claude_command = {str(program)!r}")
+    with_spaces = doctor(tmp_path)
+    configure(tmp_path, 'c.AgentLab.claude_command = "claude \'half a quote"')
+    half = doctor(tmp_path)
+
+    assert "claude 2.1.327" in with_spaces.stdout
+    assert (half.returncode, half.stderr) == (1, "")
+    assert "claude was not found: claude 'half a quote" in half.stdout
+
+
 def test_not_signed_in(tmp_path: Path) -> None:
     configure(tmp_path, f"c.AgentLab.claude_command = {[sys.executable, str(FAKE_AGENT)]}")
     ran = doctor(tmp_path)
 
     assert ran.returncode == 1
-    assert f"✗ claude is not signed in\n    {sys.executable} /login" in ran.stdout
+    sign_in = shlex.join([sys.executable, str(FAKE_AGENT), "/login"])
+    assert f"✗ claude is not signed in\n    {sign_in}\n" in ran.stdout

@@ -15,6 +15,7 @@ from agent_lab.kernel.magics import OPTIONS, AgentLine, Request, parse
         ("why doesn't it work?", None, Request("ask", "why doesn't it work?")),
         ('why is "x" {y} $z  two', None, Request("ask", 'why is "x" {y} $z  two')),
         ("--no-context why", None, Request("ask", "why", with_context=False)),
+        ("--no-context\twhy", None, Request("ask", "why", with_context=False)),
         ("--no-context", None, Request("ask", "", with_context=False)),
         ("-- --verbose does what?", None, Request("ask", "--verbose does what?")),
         ("why -- is --no-context here", None, Request("ask", "why -- is --no-context here")),

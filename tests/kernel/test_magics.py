@@ -93,6 +93,25 @@ def test_nothing_to_ask_about(server: Jupyter) -> None:
     assert "Write a question" in ran.text
 
 
+def test_without_context_there_must_be_a_question(server: Jupyter) -> None:
+    kernel = loaded(server, "nothing.ipynb")
+    kernel.run("1/0")
+    ran = kernel.run("%agent --no-context")
+
+    assert ran.status == "error"
+    assert "there is nothing else to send" in ran.text
+
+
+def test_what_is_no_unicode_is_shown_by_its_code(server: Jupyter) -> None:
+    """A file's name that is not UTF-8 has lone surrogates in Python, which JSON cannot carry."""
+    kernel = loaded(server, "names.ipynb")
+    kernel.run("raise ValueError('caf\\udce9.csv')")
+    said(kernel, kernel.run("%agent why?"))
+    message = server.turn(server.session_of("names.ipynb")["id"], "why?")[0]
+
+    assert message["context"][0]["evalue"] == "caf\\udce9.csv"
+
+
 def test_a_renamed_notebook_keeps_its_agent(server: Jupyter) -> None:
     kernel = loaded(server, "old.ipynb")
     said(kernel, kernel.run("%agent first"))

@@ -98,10 +98,15 @@ class Server:
         return session
 
     async def events(self, session_id: str, **query: object) -> list[Json]:
-        answer = await self.call("GET", f"sessions/{session_id}/events", **query)
-        assert answer.status == 200, answer.body
-        events: list[Json] = answer.json["events"]
-        return events
+        """The log; without a limit or an end all of it, page by page."""
+        events: list[Json] = []
+        while True:
+            answer = await self.call("GET", f"sessions/{session_id}/events", **query)
+            assert answer.status == 200, answer.body
+            events += answer.json["events"]
+            if not answer.json["more"] or "limit" in query or "before" in query:
+                return events
+            query["after"] = events[-1]["seq"]
 
     async def ask(self, session_id: str, words: str, **body: object) -> list[Json]:
         """Send a prompt and return the events of its turn."""
@@ -138,9 +143,11 @@ class Server:
     async def chat(
         self, session_id: str, headers: Mapping[str, str] | None = None, **query: object
     ) -> Chat:
-        url = f"{self.api.replace('http', 'ws', 1)}/sessions/{session_id}/chat"
-        if query:
-            url += "?" + urlencode(query)
+        path = f"sessions/{session_id}/chat"
+        return await self.socket(path + "?" + urlencode(query) if query else path, headers)
+
+    async def socket(self, path: str, headers: Mapping[str, str] | None = None) -> Chat:
+        url = f"{self.api.replace('http', 'ws', 1)}/{path}"
         request = HTTPRequest(url, headers=dict(self.headers if headers is None else headers))
         return Chat(await websocket_connect(request, max_message_size=1 << 28))
 

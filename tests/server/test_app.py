@@ -112,12 +112,44 @@ def data_dir_is_a_file(lab_config: dict[str, Any], tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("data_dir_is_a_file")
-async def test_a_folder_that_cannot_be_used_is_said(server: Server) -> None:
+async def test_a_folder_that_cannot_be_used_is_said_and_tried_again(
+    server: Server, lab_config: dict[str, Any]
+) -> None:
     health = await server.call("GET", "health")
     assert health.status == 200
     assert "AgentLab.data_dir" in health.json["log"]
     refused = await server.call("GET", "sessions")
     assert (refused.status, refused.json["reason"]) == (503, "storage")
+    await asyncio.to_thread(Path(lab_config["data_dir"]).unlink)
+    mended = await server.call("GET", "sessions")
+    assert (mended.status, mended.json["sessions"]) == (200, [])
+
+
+@pytest.fixture
+def data_dir_from_home(left_behind: Any, lab_config: dict[str, Any], jp_home_dir: Path) -> Any:
+    """The folder that an earlier server left, named from the person's home."""
+    up = os.path.relpath(lab_config["data_dir"], jp_home_dir)
+    lab_config["data_dir"] = f"~/{up}"
+    return left_behind
+
+
+async def test_a_folder_named_from_home_is_looked_at_too(
+    data_dir_from_home: Any, server: Server
+) -> None:
+    removed = await asyncio.to_thread(data_dir_from_home.read, timeout=10_000)
+    assert [event.name for event in removed] == ["unknown"]
+
+
+@pytest.fixture
+def unreadable_command(lab_config: dict[str, Any]) -> None:
+    lab_config["claude_command"] = "claude 'half a quote"
+
+
+@pytest.mark.usefixtures("unreadable_command")
+async def test_a_command_that_cannot_be_read_is_said(server: Server) -> None:
+    refused = await server.call("GET", "sessions")
+    assert (refused.status, refused.json["reason"]) == (503, "configuration")
+    assert "AgentLab.claude_command" in refused.json["message"]
 
 
 async def test_kernels_are_told_and_others_are_not_after_the_stop(

@@ -86,6 +86,9 @@ async def test_a_prompt_makes_the_session_of_this_notebook(
     )
     posted = await kernel.call("POST", "session")
     assert (posted.status, posted.json["id"]) == (200, session_id)
+    await kernel.call("POST", "prompt", {**body, "id": "m2"})
+    asked = (await server.ask(session_id, "", **{**body, "id": "m2"}))[0]
+    assert asked["context"][0]["notebook"] == "analysis/renamed.ipynb"
 
 
 async def test_cancel_and_events(server: Server, jp_serverapp: Any) -> None:
@@ -100,6 +103,35 @@ async def test_cancel_and_events(server: Server, jp_serverapp: Any) -> None:
     await stream.until(lambda event: event["type"] == "turn_ended")
     await server.call("POST", f"sessions/{made.json['id']}/end")
     assert ends(await stream.end()) == ["cancelled"]
+
+
+async def test_a_restarted_kernel_still_has_its_key(server: Server, jp_serverapp: Any) -> None:
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    made = (await kernel.call("POST", "session")).json
+    before = jp_serverapp.kernel_manager.get_kernel(kernel.id).provisioner.pid
+    restarted = await server.fetch("POST", f"{server.url}api/kernels/{kernel.id}/restart")
+    assert restarted.status == 200
+    after = jp_serverapp.kernel_manager.get_kernel(kernel.id).provisioner.pid
+    assert after != before
+    new = Kernel(server, {"id": "", "kernel": {"id": kernel.id}}, psutil.Process(after).environ())
+    assert (await new.call("GET", "session")).json["id"] == made["id"]
+
+
+async def test_events_from_a_seq_from_the_last_turns_and_from_nowhere(
+    server: Server, jp_serverapp: Any
+) -> None:
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    session = (await kernel.call("POST", "session")).json["id"]
+    for words in ("A", "B"):
+        await server.ask(session, words)
+    last = (await server.session(session))["last_seq"]
+    for query, first in (("?after=0", "A"), ("?tail=1", "B"), ("", "A")):
+        stream = server.stream("GET", kernel.url("events") + query, headers=kernel.headers)
+        asked = await stream.until(lambda event: event["type"] == "user_message")
+        assert asked["content"] == text(first)
+        stream.leave()
+    beyond = await kernel.call("GET", f"events?after={last + 1000}")
+    assert (beyond.status, beyond.json["reason"]) == (400, "beyond_the_log")
 
 
 async def test_a_folder_that_runs_things_is_not_entered_unasked(

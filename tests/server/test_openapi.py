@@ -29,7 +29,8 @@ def registered(app: Any) -> set[tuple[str, str]]:
             continue
         for method in METHODS:
             # An inherited method is tornado's own, which answers 405.
-            if method in vars(rule.target):
+            ours = [kind for kind in rule.target.mro() if kind.__module__.startswith("agent_lab.")]
+            if any(method in vars(kind) for kind in ours):
                 found.add((method, path))
     return found
 

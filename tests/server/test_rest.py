@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from agent_lab.server import rest, routes
 from tests.server.lab import DEADLINE, Server, answer_of, ends, text
 
 
@@ -95,6 +97,7 @@ async def test_health(server: Server) -> None:
         ("GET", "sessions/%00", None, 404, "not_found"),
         ("GET", "sessions/..%2F..%2Fetc", None, 404, "not_found"),
         ("DELETE", "sessions/unknown", None, 404, "not_found"),
+        ("DELETE", "sessions/unknown?worktree=burn", None, 400, "invalid"),
         ("POST", "sessions/unknown/prompt", {"content": text("x")}, 404, "not_found"),
         ("POST", "sessions", b"{", 400, "invalid"),
         ("POST", "sessions", b"[]", 400, "invalid"),
@@ -107,6 +110,11 @@ async def test_health(server: Server) -> None:
         ("POST", "sessions", {"permission_mode": "bypassPermissions"}, 400, "invalid"),
         ("GET", "sessions?limit=x", None, 400, "invalid"),
         ("GET", "sessions?cursor=x", None, 400, "invalid"),
+        ("GET", "sessions?cursor=-50", None, 400, "invalid"),
+        ("GET", "sessions?cursor=1_0", None, 400, "invalid"),
+        ("GET", f"sessions?cursor={10**22}", None, 400, "invalid"),
+        ("GET", "sessions?q=%ff", None, 400, "invalid"),
+        ("GET", f"sessions?q={'x' * 60_000}", None, 400, "invalid"),
         ("GET", "sessions?include=cli", None, 400, "invalid"),
         ("PUT", "sessions", {}, 405, "method_not_allowed"),
         ("GET", "usage", None, 404, "not_found"),
@@ -126,8 +134,8 @@ async def test_what_cannot_be_done_is_said_in_one_shape(
 async def test_later_parts_of_the_contract_are_not_there_yet(server: Server) -> None:
     session = await server.create()
     path = f"sessions/{session['id']}"
-    for method, rest in (("POST", "fork"), ("POST", "mode"), ("GET", "workspace")):
-        assert (await server.call(method, f"{path}/{rest}")).status == 404
+    assert (await server.call("POST", f"{path}/mode")).status == 404
+    assert (await server.call("GET", "workspace")).status == 404
     assert (await server.call("GET", f"{path}/export", format="html")).status == 400
 
 
@@ -233,6 +241,21 @@ async def test_the_stream_of_a_withdrawn_prompt_ends(server: Server) -> None:
     await chat.until(lambda f: f["type"] == "queue_updated" and bool(f["items"]))
     assert (await chat.answered(await chat.send("queue_remove", item_id="later")))["type"] == "ack"
     assert await stream.end() == []
+    await chat.send("cancel")
+    await chat.until("turn_ended")
+    chat.close()
+
+
+async def test_a_withdrawn_prompt_sent_again_is_refused_and_not_waited_for(server: Server) -> None:
+    session = await server.create()
+    path = f"sessions/{session['id']}"
+    for name, words in (("first", "!hang"), ("second", "later")):
+        await server.call("POST", f"{path}/prompt", {"id": name, "content": text(words)})
+    chat = await server.chat(session["id"], tail=1)
+    await chat.answered(await chat.send("queue_remove", item_id="second"))
+    again = server.stream("POST", f"{path}/prompt", {"id": "second", "content": text("later")})
+    await again.end()
+    assert json.loads(again.data)["reason"] == "not_queued"
     await chat.send("cancel")
     await chat.until("turn_ended")
     chat.close()
@@ -357,13 +380,143 @@ async def test_follow_goes_on_live_and_from_the_last_event(server: Server) -> No
         assert (await one.end())[-1]["seq"] == (await server.session(session["id"]))["last_seq"]
 
 
+async def test_a_page_is_bounded_by_its_bytes_too(server: Server) -> None:
+    session = await server.create()
+    for _ in range(3):
+        await server.ask(session["id"], "x" * (3 << 20))
+    path = f"sessions/{session['id']}/events"
+    end = (await server.session(session["id"]))["last_seq"] + 1
+
+    forward: list[int] = []
+    backward: list[int] = []
+    for pages, forwards in ((forward, True), (backward, False)):
+        more = True
+        while more:
+            after, before = (pages[-1], pages[0]) if pages else (0, end)
+            where = {"after": after} if forwards else {"before": before}
+            answer = await server.call("GET", path, **where)
+            seqs = [event["seq"] for event in answer.json["events"]]
+            assert len(answer.body) < 8 << 20 or len(seqs) == 1
+            more = answer.json["more"]
+            assert seqs
+            pages[:] = [*pages, *seqs] if forwards else [*seqs, *pages]
+    assert forward == sorted(set(forward))
+    assert backward == [seq for seq in forward if seq <= backward[-1]]
+    assert backward[0] == 1
+
+
+async def test_a_page_holds_one_event_however_large_it_is(server: Server) -> None:
+    session = await server.create()
+    await server.ask(session["id"], "x" * (9 << 20))
+    path = f"sessions/{session['id']}/events"
+    first = (await server.call("GET", path)).json
+    assert ([event["type"] for event in first["events"]], first["more"]) == (["user_message"], True)
+
+
+async def test_a_stream_from_beyond_the_log_is_refused(server: Server) -> None:
+    session = await server.create()
+    path = f"sessions/{session['id']}/events?follow=1"
+    headers = {**server.headers, "Accept": "text/event-stream"}
+    for query, cut in (("&after=1", {}), ("", {"Last-Event-ID": "1"})):
+        answer = await server.call("GET", path + query, None, {**headers, **cut})
+        assert (answer.status, answer.json["reason"]) == (400, "beyond_the_log")
+
+
+async def test_a_silent_stream_passes_proxies_and_ends_with_its_client(
+    server: Server, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(routes, "KEEP_ALIVE_SECONDS", 0.05)
+    info = await server.create()
+    manager = await jp_serverapp.web_app.settings["agent_lab"].manager()
+    session = await manager.get(info["id"])
+    where = urlsplit(f"{server.api}/sessions/{info['id']}/events?follow=1")
+    reader, writer = await asyncio.open_connection("127.0.0.1", where.port)
+    writer.write(
+        f"GET {where.path}?{where.query} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream"
+        f"\r\nAuthorization: {server.headers['Authorization']}\r\n\r\n".encode()
+    )
+    async with asyncio.timeout(DEADLINE):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        await reader.readuntil(b":\n\n")
+        monkeypatch.setattr(routes, "KEEP_ALIVE_SECONDS", 3600)
+        await reader.readuntil(b":\n\n")  # from now on it says nothing more
+        assert session.journal.watched
+        writer.close()
+        while session.journal.watched:
+            await server.call("GET", "health")
+    assert "content-type: text/event-stream\r\n" in head
+    assert "x-accel-buffering: no\r\n" in head
+    assert "cache-control: no-cache\r\n" in head
+
+
+async def test_streams_end_when_the_server_stops(server: Server, jp_serverapp: Any) -> None:
+    session = await server.create()
+    following = server.stream("GET", f"sessions/{session['id']}/events?follow=1")
+    turn = server.stream("POST", f"sessions/{session['id']}/prompt", {"content": text("!hang")})
+    for stream in (following, turn):
+        await stream.until(lambda e: e["type"] == "turn_started")
+    await jp_serverapp.web_app.settings["agent_lab"].stop_extension()
+    for stream in (following, turn):
+        assert ends(await stream.end()) == ["cancelled"]
+
+
 async def test_export_is_the_log_line_by_line(server: Server) -> None:
     session = await server.create(title='a/b \u2028 …; x="1"\r\nX-Evil: 1')
-    await server.ask(session["id"], "hello")
+    for _ in range(2 + rest.EVENTS_READ // 4):  # more than are read at once
+        await server.ask(session["id"], "hello")
     await server.call("POST", f"sessions/{session['id']}/end")
     answer = await server.call("GET", f"sessions/{session['id']}/export", format="jsonl")
     assert answer.headers["Content-Type"] == "application/x-ndjson"
     assert "X-Evil" not in answer.headers
     assert answer.headers["Content-Disposition"].startswith("attachment; filename*=utf-8''")
     lines = [json.loads(line) for line in answer.body.splitlines()]
+    assert len(lines) > rest.EVENTS_READ
     assert lines == await server.events(session["id"])
+
+
+async def test_a_session_is_forked_deleted_and_restored(server: Server) -> None:
+    session = await server.create()
+    path = f"sessions/{session['id']}"
+    forked = await server.call("POST", f"{path}/fork", {"at_seq": 0})
+    assert (forked.status, forked.json["forked_from"]["session_id"]) == (201, session["id"])
+    assert (await server.call("POST", f"{path}/fork", {"at_seq": "x"})).status == 400
+    assert (await server.call("DELETE", path)).status == 204
+    assert (await server.call("GET", path)).status == 404
+    back = await server.call("POST", f"{path}/restore")
+    assert (back.status, back.json["title"]) == (200, session["title"])
+    assert (await server.call("POST", f"{path}/restore")).status == 404
+    assert (await server.call("GET", path)).status == 200
+
+
+async def test_files_beside_a_session_are_found(server: Server, jp_root_dir: Path) -> None:
+    (jp_root_dir / "orders.csv").write_text("x")
+    session = await server.create()
+    path = f"sessions/{session['id']}/files"
+    found = (await server.call("GET", path, q="ord")).json["files"]
+    assert found == [{"path": "orders.csv", "kind": "file"}]
+    assert (await server.call("GET", path, limit="0")).status == 400
+
+
+async def test_a_notebook_is_a_file_below_the_root(server: Server, jp_root_dir: Path) -> None:
+    """Fault 24: a notebook that is the root itself would put the session above the root."""
+    (jp_root_dir / "here").symlink_to(jp_root_dir)
+    (jp_root_dir / "loop").symlink_to("loop")
+    for notebook in ("", ".", "/", "a/..", "here", "loop/x.ipynb", f"{'x' * 300}.ipynb"):
+        answer = await server.call("POST", "sessions", {"notebook": notebook})
+        assert (answer.status, answer.json["reason"]) == (400, "invalid"), notebook
+    assert (await server.call("GET", "sessions", workspace="loop")).status == 400
+    assert (await server.call("GET", "sessions")).json["sessions"] == []
+
+
+async def test_a_change_is_done_whole_or_not_at_all(server: Server) -> None:
+    session = await server.create()
+    path = f"sessions/{session['id']}"
+    answer = await server.call("PATCH", path, {"title": "new", "model": "--bad"})
+    assert answer.status == 400
+    assert (await server.call("GET", path)).json["title"] == session["title"]
+
+
+async def test_a_session_deleted_twice_at_once_is_deleted(server: Server) -> None:
+    session = await server.create()
+    both = (server.call("DELETE", f"sessions/{session['id']}") for _ in range(2))
+    assert {answer.status for answer in await asyncio.gather(*both)} <= {204, 404}

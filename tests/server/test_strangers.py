@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,12 @@ ROUTES: list[tuple[str, str, object]] = [
     ("POST", "sessions/{id}/resume", None),
     ("POST", "sessions/{id}/prompt", {"content": text("hello")}),
     ("POST", "sessions/{id}/cancel", None),
+    ("POST", "sessions/{id}/fork", {}),
+    ("POST", "sessions/{id}/restore", None),
+    ("GET", "sessions/{id}/context", None),
+    ("GET", "sessions/{id}/rules", None),
+    ("DELETE", "sessions/{id}/rules/r", None),
+    ("GET", "sessions/{id}/files", None),
     ("POST", "sessions/{id}/permissions/r", {"option_id": "allow"}),
     ("GET", "sessions/{id}/events", None),
     ("GET", "sessions/{id}/events?follow=1", None),
@@ -171,7 +179,9 @@ async def test_a_reader_reads_and_changes_nothing(server: Server) -> None:
     for method, path, body in ROUTES:
         if method == "GET" and "follow" not in path:
             answer = await server.call(method, path.format(id=session["id"]), body, reader)
-            assert answer.status == 200, path
+            # An agent that does not run is not started for somebody who only reads.
+            starts = path.endswith(("context", "rules"))
+            assert answer.status == (409 if starts else 200), path
     chat = await server.chat(session["id"], reader, tail=1)
     assert await chat.closed() == 4403
     assert chat.frames == []
@@ -192,3 +202,23 @@ async def test_no_secret_reaches_the_log(
     assert "/agent-lab/kernel/k/session" in caplog.text
     for word in (secret, token, "wrong-secret-1", "wrong-token-1"):
         assert not re.search(re.escape(word), caplog.text)
+
+
+async def test_no_secret_reaches_the_log_when_something_fails(
+    server: Server, lab_config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A page may send Jupyter's token in the address; what nobody foresaw logs the address."""
+    token = server.headers["Authorization"].split()[1]
+    session = await server.create()
+    caplog.clear()
+    chat = await server.chat(session["id"], {}, token=token, after=b"\xff")
+    await chat.closed()
+    bad = await server.call("GET", f"sessions?q=%ff&token={token}", None, {})
+    with sqlite3.connect(Path(lab_config["data_dir"]) / "sessions.sqlite") as log:
+        log.execute("DROP TABLE sessions")
+    log.close()
+    failed = await server.call("GET", f"sessions?token={token}", None, {})
+    assert (bad.status, failed.status) == (400, 500)
+    assert failed.json["reason"] == "internal"
+    assert "no such table: sessions" in caplog.text
+    assert token not in caplog.text

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from agent_lab.server import sockets, websocket
 from tests.server.lab import DEADLINE, Server, answer_of, ends, text
 
 
@@ -152,6 +153,36 @@ async def test_stop_does_not_wait_behind_a_slow_command(server: Server) -> None:
     chat.close()
 
 
+@pytest.mark.usefixtures("silent_agent")
+async def test_of_too_many_commands_that_wait_one_is_rejected(server: Server) -> None:
+    session = await server.create()
+    chat = await server.chat(session["id"], tail=1)
+    await chat.answered(await chat.send("prompt", content=text("never")))
+    names = [
+        await chat.send("set", model="opus")  # waits for the agent to start
+        for _ in range(websocket.MOST_COMMANDS + 1)
+    ]
+    rejected = await chat.until("reject")
+    assert (rejected["id"], rejected["reason"]) == (names[-1], "too_many")
+    chat.close()
+
+
+async def test_commands_are_obeyed_in_their_order(server: Server) -> None:
+    session = await server.create()
+    chat = await server.chat(session["id"], tail=1)
+    await chat.answered(await chat.send("prompt", content=text("!hang")))
+    names = [
+        await chat.send("prompt", id="q", content=text("queued")),
+        await chat.send("queue_edit", item_id="q", content=text("edited")),
+        await chat.send("queue_remove", item_id="q"),
+    ]
+    answers = [await chat.until(lambda f: f["type"] in ("ack", "reject")) for _ in names]
+    assert [(answer["type"], answer["id"]) for answer in answers] == [("ack", n) for n in names]
+    await chat.send("cancel")
+    await chat.until("turn_ended")
+    chat.close()
+
+
 # ---------------------------------------------------------------- several tabs
 
 
@@ -262,6 +293,7 @@ async def test_an_ended_session_is_read_to_the_end_then_4410(server: Server) -> 
         ({"after": 1000}, 4400),
         ({"tail": 0}, 4400),
         ({"tail": "1;--"}, 4400),
+        ({"after": b"\xff"}, 4400),
     ],
 )
 async def test_a_bad_query_is_closed_with_4400(
@@ -329,6 +361,21 @@ class Raw:
                     return opcode, payload
             await self._more()
 
+    async def opcodes(self) -> list[int]:
+        """Read until the server ends it. Returns what came."""
+        found = []
+        try:
+            while True:
+                found.append((await self.frame())[0])
+        except ConnectionResetError:
+            return found
+
+    async def push(self, frame: bytes, size: int) -> None:
+        """Send a frame again and again. Raises TimeoutError when the server does not take it."""
+        for _ in range(size // len(frame)):
+            async with asyncio.timeout(2):
+                await asyncio.get_running_loop().sock_sendall(self.socket, frame)
+
 
 async def test_a_slow_reader_is_dropped_with_4429_and_comes_back(server: Server) -> None:
     session = await server.create()
@@ -360,6 +407,35 @@ async def test_a_slow_reader_is_dropped_with_4429_and_comes_back(server: Server)
     assert ends(quick.events) == ["end_turn"] * 4
     for chat in (quick, back):
         chat.close()
+
+
+async def test_who_answers_no_ping_is_let_go_of(
+    server: Server, jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "PING_SECONDS", 0.2)
+    info = await server.create()
+    session = await (await jp_serverapp.web_app.settings["agent_lab"].manager()).get(info["id"])
+    tab = Raw(server, info["id"], "after=0", 1 << 16)
+    await tab.open()
+    with tab.socket:
+        await tab.frame()
+        assert session.journal.watched
+        assert 9 in await tab.opcodes()
+    async with asyncio.timeout(DEADLINE):
+        while session.journal.watched:
+            await server.call("GET", "health")
+
+
+async def test_who_reads_no_answers_is_asked_no_more_questions(server: Server) -> None:
+    """Else the answers of one client would fill the server's memory."""
+    session = await server.create()
+    tab = Raw(server, session["id"], "after=0", 1 << 12)
+    await tab.open()
+    payload = json.dumps({"type": "erase", "id": "x" * 60_000}).encode()
+    frame = b"\x81\xfe" + struct.pack(">H", len(payload)) + bytes(4) + payload  # masked by zeros
+    with tab.socket, pytest.raises(TimeoutError):
+        await tab.push(frame, 64 << 20)
+    assert (await server.call("GET", "sessions")).status == 200
 
 
 async def test_two_thousand_frames_are_few_bytes(server: Server) -> None:

@@ -61,6 +61,13 @@ FENCE = """() => new Promise(done => {
   image.onerror = () => requestAnimationFrame(() => requestAnimationFrame(done));
   image.src = `${location.origin}/no-such-picture?${Math.random()}`;
 })"""
+# What an agent says, without the code in it: there hidden characters are shown instead.
+WORDS = """parts => parts.map(part => {
+  const words = part.cloneNode(true);
+  for (const code of words.querySelectorAll('pre, code')) code.remove();
+  return words.textContent;
+})"""
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # Each vector as a page of its own within the page.
 BITE = """vectors => {
   for (const vector of vectors) {
@@ -327,6 +334,10 @@ def test_thoughts_words_tools_and_files(
     assert "]52;" not in outputs
     code = panel.log.locator("pre, code, .al-target, .al-name").all_text_contents()
     assert [text for text in code if shown(text) != text] == []
+    words = panel.log.locator(".al-say").evaluate_all(WORDS)
+    assert len(words) > len(vectors)
+    assert [text for text in words if CONTROL.search(text)] == []
+    assert [text for text in words if "]52;" in text] == []
     watch.quiet()
     assert page.evaluate("() => navigator.clipboard.readText()") == "mine"
 

@@ -20,6 +20,7 @@ from agent_lab.protocol.events import (
     PermissionRequest,
     PermissionResolved,
 )
+from agent_lab.protocol.reports import ContextReport, Rule
 
 
 class Fact(Struct, frozen=True):
@@ -68,13 +69,16 @@ Decoded: TypeAlias = Fact | Charge | ContextSeen | Reply | Send
 
 
 class LaunchOptions(Struct, frozen=True, kw_only=True):
-    """How to start the agent for a session. `resume` None: a new conversation under
-    `session_id`."""
+    """How to start the agent for a session. `resume` None: a new conversation under `session_id`.
+
+    `fork`: as a copy under `session_id`; `resume_at`: of it up to this message only.
+    """
 
     command: tuple[str, ...]
     session_id: str
     resume: str | None = None
     fork: bool = False
+    resume_at: str | None = None
     model: str | None = None
     permission_mode: str = "default"
     trusted: bool = True
@@ -99,7 +103,11 @@ class Adapter(Protocol):
     def set_permission_mode(self, request_id: str, mode: str) -> bytes: ...
     def set_effort(self, request_id: str, effort: str) -> bytes: ...
     def context_usage(self, request_id: str) -> bytes: ...
+    def read_context(self, reply: Reply) -> ContextReport | None: ...
+    def rules(self, request_id: str) -> bytes: ...
+    def read_rules(self, reply: Reply) -> tuple[Rule, ...]: ...
     def answer(self, answer: AnswerPermission) -> bytes: ...
+    def grants(self, answer: AnswerPermission) -> tuple[str, ...]: ...
     def answer_again(self, resolved: PermissionResolved) -> bytes | None: ...
     def farewell(self, request_id: str) -> bytes: ...
 

@@ -16,11 +16,12 @@ Rules of the state machine:
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from agent_lab.agents.adapters import claude_reports
 from agent_lab.agents.adapters import claude_tools as tools
 from agent_lab.agents.adapters.base import (
     Charge,
@@ -51,13 +52,14 @@ from agent_lab.agents.adapters.claude_lines import (
     Stream,
     StreamEvent,
     Tool,
-    Usage,
+    as_count,
+    as_number,
     decode_line,
     decode_state,
+    is_too_deep,
 )
 from agent_lab.agents.adapters.claude_words import (
     api_error,
-    as_number,
     offers,
     retry_notice,
     sentence_of,
@@ -93,6 +95,7 @@ from agent_lab.protocol.events import (
     encode,
     without_surrogates,
 )
+from agent_lab.protocol.reports import ContextReport, Rule
 
 
 class ClaudeAdapter:
@@ -123,6 +126,8 @@ class ClaudeAdapter:
             argv.append(f"--resume={options.resume}")
             if options.fork:
                 argv += ["--fork-session", f"--session-id={options.session_id}"]
+            if options.resume_at is not None:
+                argv.append(f"--resume-session-at={options.resume_at}")
         if options.model:
             argv.append(f"--model={options.model}")
         if not options.trusted:
@@ -164,12 +169,19 @@ class ClaudeAdapter:
         except (msgspec.DecodeError, UnicodeDecodeError):
             try:
                 value = without_surrogates(json.loads(line.decode("utf-8", "replace")))
-            except ValueError:
-                excerpt = line[:500].decode("utf-8", "replace")
-                return (self._fact(AgentOutputInvalid(excerpt=excerpt, length=len(line))),)
+            except (ValueError, RecursionError):
+                return self._unreadable(line)
+        except RecursionError:
+            return self._unreadable(line)
+        if is_too_deep(line, value):
+            return self._unreadable(line)
         if not isinstance(value, dict):
             return (self._fact(Unknown(raw=value)),)
         return self._message(value)
+
+    def _unreadable(self, line: bytes) -> Sequence[Decoded]:
+        excerpt = line[:500].decode("utf-8", "replace")
+        return (self._fact(AgentOutputInvalid(excerpt=excerpt, length=len(line))),)
 
     def _fact(self, body: AnyBody) -> Fact:
         return Fact(self._state.turn, body)
@@ -292,7 +304,7 @@ class ClaudeAdapter:
     def _assistant(self, line: dict[str, Json]) -> Sequence[Decoded]:
         state = self._state
         message = line["message"]
-        parent = line.get("parent_tool_use_id") or None
+        parent = _text_or_none(line.get("parent_tool_use_id"))
         if line.get("error") or line.get("is_api_error_message"):
             state.error = str(line.get("error") or "unknown")
             state.error_text = words_of(message.get("content"))
@@ -310,11 +322,10 @@ class ClaudeAdapter:
                         partial=partial,
                     )
                 case {"type": "thinking", "thinking": str(text)}:
-                    duration = line.get("thinking_duration_ms")
                     body = AgentThought(
                         message_id=self._block_id(message, parent, "thinking"),
                         content=(TextBlock(text),),
-                        duration_ms=duration if isinstance(duration, int) else None,
+                        duration_ms=as_count(line.get("thinking_duration_ms")),
                         parent_tool_call_id=parent or UNSET,
                         partial=partial,
                     )
@@ -463,22 +474,20 @@ class ClaudeAdapter:
         found: list[Decoded] = []
         usage, charges = self._usage(line, turn)
         found += charges
-        sizes = [
-            model.get("contextWindow")
-            for model in (line.get("modelUsage") or {}).values()
-            if isinstance(model, dict)
-        ]
-        if sizes and isinstance(sizes[0], int):
-            found.append(ContextSeen(size=sizes[0]))
+        models = line.get("modelUsage")
+        for model in models.values() if isinstance(models, dict) else ():
+            size = as_count(model.get("contextWindow")) if isinstance(model, dict) else None
+            if size is not None:
+                found.append(ContextSeen(size=size))
+            break  # the first is the session's own
         stop, error = self._outcome(line)
         settled = stop in ("cancelled", "error")
         found += self._settle("cancelled" if settled else None)
-        duration = line.get("duration_ms")
         ended = TurnEnded(
             stop_reason=stop,
             error=error,
             usage=usage,
-            duration_ms=duration if isinstance(duration, int) else None,
+            duration_ms=as_count(line.get("duration_ms")),
         )
         found.append(Fact(turn, ended))
         # Prompts that were folded into this turn end with it.
@@ -513,32 +522,36 @@ class ClaudeAdapter:
 
     def _usage(self, line: dict[str, Json], turn: str | None) -> tuple[TurnUsage, Sequence[Charge]]:
         """`model_usage_since_last_result` is this turn only, sub-agents included; totals restart
-        when the process does and are not used."""
+        when the process does and are not used. What is no number counts as nothing: a turn ends
+        whatever its figures look like."""
         models = line.get("model_usage_since_last_result")
         if not isinstance(models, dict):
-            usage = msgspec.convert(line.get("usage") or {}, Usage)
+            usage = line.get("usage")
+            count = _counts(usage if isinstance(usage, dict) else {})
             return (
                 TurnUsage(
-                    input_tokens=usage.input_tokens or 0,
-                    output_tokens=usage.output_tokens or 0,
-                    cache_read_tokens=usage.cache_read_input_tokens or 0,
-                    cache_write_tokens=usage.cache_creation_input_tokens or 0,
+                    input_tokens=count("input_tokens"),
+                    output_tokens=count("output_tokens"),
+                    cache_read_tokens=count("cache_read_input_tokens"),
+                    cache_write_tokens=count("cache_creation_input_tokens"),
                 ),
                 (),
             )
-        charges = [
-            Charge(
+        charges = []
+        for name, one in models.items():
+            figures = one if isinstance(one, dict) else {}
+            count = _counts(figures)
+            charge = Charge(
                 turn,
                 name,
                 requests=1,
-                input_tokens=int(one.get("inputTokens") or 0),
-                output_tokens=int(one.get("outputTokens") or 0),
-                cache_read_tokens=int(one.get("cacheReadInputTokens") or 0),
-                cache_write_tokens=int(one.get("cacheCreationInputTokens") or 0),
-                cost_usd=as_number(one.get("costUSD")),
+                input_tokens=count("inputTokens"),
+                output_tokens=count("outputTokens"),
+                cache_read_tokens=count("cacheReadInputTokens"),
+                cache_write_tokens=count("cacheCreationInputTokens"),
+                cost_usd=as_number(figures.get("costUSD")),
             )
-            for name, one in models.items()
-        ]
+            charges.append(charge)
         costs = [charge.cost_usd for charge in charges]
         known = [cost for cost in costs if cost is not None]
         return (
@@ -602,7 +615,7 @@ class ClaudeAdapter:
             case "task_notification":
                 return self._task_done(line)
             case "session_title_changed":
-                title = line.get("title")
+                title = _text_or_none(line.get("title"))
                 return (Fact(None, SessionUpdated(title=title)),) if title else ()
             case (
                 "session_state_changed"
@@ -807,8 +820,24 @@ class ClaudeAdapter:
     def context_usage(self, request_id: str) -> bytes:
         return request(request_id, {"subtype": "get_context_usage"})
 
+    def read_context(self, reply: Reply) -> ContextReport | None:
+        return claude_reports.context_report(reply.payload)
+
+    def rules(self, request_id: str) -> bytes:
+        return request(request_id, {"subtype": "list_permission_rules"})
+
+    def read_rules(self, reply: Reply) -> tuple[Rule, ...]:
+        return claude_reports.rules(reply.payload)
+
     def farewell(self, request_id: str) -> bytes:
         return request(request_id, {"subtype": "end_session", "reason": "host"})
+
+    def grants(self, answer: AnswerPermission) -> tuple[str, ...]:
+        """What this answer makes claude write into the folder's own settings; call it before
+        `answer`."""
+        asked = self._state.requests.get(answer.request_id)
+        suggestion = asked.suggestions.get(answer.option_id) if asked is not None else None
+        return tools.granted(suggestion)
 
     def answer(self, answer: AnswerPermission) -> bytes:
         """Raises KeyError when claude does not (any longer) wait for this answer."""
@@ -828,3 +857,11 @@ class ClaudeAdapter:
                 answers=resolved.answers,
             )
         )
+
+
+def _text_or_none(value: Json) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _counts(figures: dict[str, Json]) -> Callable[[str], int]:
+    return lambda name: as_count(figures.get(name)) or 0

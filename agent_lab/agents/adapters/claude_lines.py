@@ -12,6 +12,39 @@ from msgspec import Struct
 
 from agent_lab.protocol.events import Json
 
+MAX_COUNT = (1 << 53) - 1
+"""The largest whole number that every reader of an event can hold: JavaScript's."""
+
+MAX_DEPTH = 100
+"""Of a line's nesting. Deeper ones would exhaust the stack of some reader of the event."""
+
+
+def as_count(value: Json) -> int | None:
+    """A whole number as it is; None for anything else."""
+    return value if type(value) is int and 0 <= value <= MAX_COUNT else None
+
+
+def as_number(value: Json) -> float | None:
+    """A number that is not negative and can be held as it is; None for anything else."""
+    return float(value) if type(value) in (int, float) and 0 <= value <= MAX_COUNT else None
+
+
+def is_too_deep(line: bytes, value: Json) -> bool:
+    """`value` is what the line was decoded to. For most lines the bytes alone tell."""
+    if line.count(b"[") + line.count(b"{") <= MAX_DEPTH:
+        return False
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            part
+            for one in level
+            for part in (one.values() if isinstance(one, dict) else one)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return False
+    return True
+
 
 class Usage(Struct):
     input_tokens: int | None = 0
@@ -21,11 +54,14 @@ class Usage(Struct):
 
     @property
     def context(self) -> int:
-        return (
-            (self.input_tokens or 0)
-            + (self.output_tokens or 0)
-            + (self.cache_creation_input_tokens or 0)
-            + (self.cache_read_input_tokens or 0)
+        return sum(
+            as_count(count) or 0
+            for count in (
+                self.input_tokens,
+                self.output_tokens,
+                self.cache_creation_input_tokens,
+                self.cache_read_input_tokens,
+            )
         )
 
 

@@ -6,8 +6,10 @@ Shapes of `input` and `tool_use_result` are from recordings of Claude Code 2.1.3
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 
+from agent_lab.agents.adapters.claude_lines import as_count
 from agent_lab.protocol.events import (
     DiffBlock,
     ImageBlock,
@@ -138,8 +140,7 @@ def locations(input: Json) -> tuple[Location, ...]:
     for key in ("file_path", "notebook_path"):
         path = input.get(key)
         if isinstance(path, str):
-            line = input.get("offset")
-            return (Location(path, line if isinstance(line, int) else None),)
+            return (Location(path, as_count(input.get("offset"))),)
     return ()
 
 
@@ -214,12 +215,8 @@ def _patches(structured: Mapping[str, Json]) -> tuple[ToolContent, ...] | None:
         lines = [line for line in hunk.get("lines", ()) if isinstance(line, str)]
         old = [line[1:] for line in lines if line[:1] in (" ", "-")]
         new = [line[1:] for line in lines if line[:1] in (" ", "+")]
-        start = hunk.get("newStart")
-        found.append(
-            DiffBlock(
-                path, "\n".join(old), "\n".join(new), start if isinstance(start, int) else None
-            )
-        )
+        start = as_count(hunk.get("newStart"))
+        found.append(DiffBlock(path, "\n".join(old), "\n".join(new), start))
     return tuple(found) or None
 
 
@@ -243,9 +240,8 @@ def _blocks(content: Json) -> tuple[ToolContent, ...]:
 def _exit_code(text: str) -> tuple[int | None, str]:
     """claude puts "Exit code 3" on the first line of a failed command's output."""
     first, _, rest = text.partition("\n")
-    if first.startswith("Exit code ") and first[10:].strip().lstrip("-").isdigit():
-        return int(first[10:]), rest
-    return None, text
+    found = re.fullmatch(r"Exit code (-?[0-9]{1,10})\s*", first)
+    return (int(found[1]), rest) if found else (None, text)
 
 
 def limited(text: str) -> str:
@@ -332,6 +328,26 @@ def suggestion_option(option_id: str, suggestion: Json, cwd: str) -> PermissionO
             )
         case _:
             return None
+
+
+def granted(suggestion: Json) -> tuple[str, ...]:
+    """What a grant adds to the folder's `.claude/settings.local.json`: rules as they stand under
+    `permissions.allow`, folders as under `permissions.additionalDirectories`."""
+    match suggestion:
+        case {"type": "addRules", "rules": [*rules], "destination": "localSettings"}:
+            return tuple(_rule(rule) for rule in rules if isinstance(rule, dict))
+        case {
+            "type": "addDirectories",
+            "directories": [*folders],
+            "destination": "localSettings",
+        }:
+            return tuple(_text(folder) for folder in folders)
+    return ()
+
+
+def _rule(rule: Mapping[str, Json]) -> str:
+    name, content = _text(rule.get("toolName")), _text(rule.get("ruleContent"))
+    return f"{name}({content})" if content else name
 
 
 _REACH: Mapping[str, str] = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from agent_lab.agents.adapters.claude_lines import as_number
 from agent_lab.protocol.events import (
     Json,
     Model,
@@ -22,7 +23,7 @@ def offers(payload: dict[str, Json]) -> SessionUpdated:
         Model(
             str(model["value"]),
             str(model.get("displayName") or model["value"]),
-            tuple(model.get("supportedEffortLevels") or ()),
+            tuple(str(level) for level in model.get("supportedEffortLevels") or ()),
         )
         for model in payload["models"]
         if isinstance(model, dict)
@@ -46,8 +47,8 @@ def offers(payload: dict[str, Json]) -> SessionUpdated:
 
 def retry_notice(line: dict[str, Json]) -> Notice:
     status, attempt = line.get("error_status"), line.get("attempt")
-    delay = line.get("retry_delay_ms")
-    wait = f" Next try in {max(1, round(delay / 1000))} s." if isinstance(delay, int) else ""
+    delay = as_number(line.get("retry_delay_ms"))
+    wait = "" if delay is None else f" Next try in {max(1, round(delay / 1000))} s."
     what = _STATUS_WORDS.get(status if isinstance(status, int) else None, "The model gave an error")
     number = f" ({status})" if status else ""
     text = f"{what}{number}. Try {attempt} of {line.get('max_retries')} failed.{wait}"
@@ -129,7 +130,3 @@ def sentence_of(line: dict[str, Json]) -> str:
             return value
     left = {k: v for k, v in line.items() if k not in ("type", "subtype", "uuid", "session_id")}
     return json.dumps(left)[:500]
-
-
-def as_number(value: Json) -> float | None:
-    return float(value) if isinstance(value, int | float) else None

@@ -38,6 +38,33 @@ def deaf() -> None:
     time.sleep(600)
 
 
+def sip() -> None:
+    """Begins to read its second message, and goes on when it is told to."""
+    sys.stdin.buffer.readline()
+    begun = os.read(0, 100_000)
+    say(sipped=len(begun))
+    os.kill(os.getpid(), signal.SIGSTOP)
+    message = begun + sys.stdin.buffer.readline()
+    say(heard=len(message), start=message[:1].decode(), end=message[-2:].decode())
+    echo()
+
+
+def slowly() -> None:
+    """Takes a second for a megabyte of its second message."""
+    sys.stdin.buffer.readline()
+    heard = b""
+    while not heard.endswith(b"\n"):
+        heard += os.read(0, 50_000)
+        time.sleep(0.05)
+    say(heard=len(heard))
+    echo()
+
+
+def slow(seconds: str) -> None:
+    time.sleep(float(seconds))
+    echo()
+
+
 def stubborn() -> None:
     """Ignores requests to end, and so do its children."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -93,6 +120,13 @@ def flood(megabytes: str) -> None:
         sys.stdout.write(line)
     sys.stdout.flush()
     echo()
+
+
+def burst(lines: str) -> None:
+    """Says more at once than anybody can have read when it exits."""
+    sys.stdout.write(
+        "".join(json.dumps({"n": n, "f": "f" * 980}) + "\n" for n in range(int(lines)))
+    )
 
 
 def leave(code: str) -> None:

@@ -126,7 +126,16 @@ export class SessionSocket {
     const socket = new WebSocket(this.url(query));
     const { signal } = this.gone;
     this.socket = socket;
-    socket.addEventListener('message', message => this.receive(String(message.data)), { signal });
+    socket.addEventListener(
+      'message',
+      message => {
+        // One given up for dead may still have something to say, which its successor says too.
+        if (socket === this.socket) {
+          this.receive(String(message.data));
+        }
+      },
+      { signal }
+    );
     socket.addEventListener('close', close => this.closed(socket, close.code), { signal });
   }
 
@@ -210,7 +219,10 @@ export class SessionSocket {
       }
       this.write(newId(), { type: 'ping' });
       clearTimeout(this.pong);
-      this.pong = setTimeout(() => this.closed(socket, 4000), PONG_WITHIN);
+      this.pong = setTimeout(() => {
+        this.closed(socket, 4000);
+        socket.close(4000, 'no answer');
+      }, PONG_WITHIN);
     }, PING_EVERY);
   }
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from agent_lab.protocol.commands import NewSession, Set
 from agent_lab.protocol.brief import Brief, Deleted
+from agent_lab.protocol.commands import NewSession, Set
 from agent_lab.sessions.changes import Watcher
 from agent_lab.sessions.files import FileIndex
 from tests.sessions.living import Reader, managing, new_session, run, send, settings_for

@@ -22,7 +22,8 @@ export interface ChatOptions {
   readonly client: Client;
   readonly trans: TranslationBundle;
   readonly openFile: (session: Session, path: string, line?: number) => void;
-  readonly openTerminal: (session: Session, command?: string) => void;
+  /** Null where there are no terminals. */
+  readonly openTerminal: ((session: Session, command?: string) => void) | null;
   /** How to make another session where the wanted one is gone. */
   readonly startAnew: SessionSource;
 }
@@ -140,9 +141,11 @@ export class ChatWidget extends Widget {
       openFile: (path, line) => {
         openFile(session, path, line);
       },
-      openTerminal: command => {
-        openTerminal(session, command);
-      },
+      ...(openTerminal && {
+        openTerminal: (command?: string) => {
+          openTerminal(session, command);
+        }
+      }),
       onTitle: (title, status) => {
         this._titled.emit({ title, status });
       },

@@ -14,6 +14,8 @@ import { serverPath } from './paths';
 import { typeCommand } from './terminalPane';
 import { IChats } from './tokens';
 
+const NEW_TERMINAL = 'terminal:create-new';
+
 async function openFile(app: JupyterFrontEnd, session: Session, path: string, line?: number): Promise<void> {
   const known = serverPath(session.workspace, path);
   if (known === null) {
@@ -30,7 +32,7 @@ async function openFile(app: JupyterFrontEnd, session: Session, path: string, li
 }
 
 async function openTerminal(app: JupyterFrontEnd, session: Session, command?: string): Promise<void> {
-  const opened = (await app.commands.execute('terminal:create-new', {
+  const opened = (await app.commands.execute(NEW_TERMINAL, {
     cwd: session.workspace.cwd
   })) as MainAreaWidget<Terminal> | undefined;
   if (opened && command) {
@@ -61,13 +63,16 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
           trans,
           startAnew,
           openFile: (session, path, line) => void openFile(app, session, path, line),
-          openTerminal: (session, command) => {
-            if (openOwnTerminal) {
-              openOwnTerminal(command);
-            } else {
-              void openTerminal(app, session, command);
-            }
-          }
+          openTerminal:
+            openOwnTerminal || app.commands.hasCommand(NEW_TERMINAL)
+              ? (session, command) => {
+                  if (openOwnTerminal) {
+                    openOwnTerminal(command);
+                  } else {
+                    void openTerminal(app, session, command);
+                  }
+                }
+              : null
         });
         const touch = () => {
           used = [...used.filter(other => other !== chat), chat];

@@ -73,15 +73,15 @@ export const errors: JupyterFrontEndPlugin<void> = {
   id: '@agent-lab/labextension:errors',
   description: 'Sends a cell’s error to the agent.',
   autoStart: true,
-  requires: [IRenderMimeRegistry, IChats, INotebookChats, INotebookTracker, ISplits],
-  optional: [ITranslator],
+  requires: [IRenderMimeRegistry, IChats, INotebookChats, INotebookTracker],
+  optional: [ISplits, ITranslator],
   activate(
     _app: JupyterFrontEnd,
     rendermime: IRenderMimeRegistry,
     chats: IChats,
     sidebar: INotebookChats,
     notebooks: INotebookTracker,
-    splits: ISplits,
+    splits: ISplits | null,
     translator: ITranslator | null
   ) {
     const trans = (translator ?? nullTranslator).load('agent_lab');
@@ -94,10 +94,12 @@ export const errors: JupyterFrontEndPlugin<void> = {
       const cell = notebook?.content.widgets.find(({ node: other }) => other.contains(node));
       if (!notebook || !cell) {
         // A console's error has no cell to name.
-        const chat = chats.lastUsed ?? (await splits.open(''));
-        chat.addContext({ type: 'error', label: facts.ename || trans.__('error'), ...facts });
-        splits.reveal(chat);
-        chat.focus();
+        const chat = chats.lastUsed ?? (await splits?.open(''));
+        chat?.addContext({ type: 'error', label: facts.ename || trans.__('error'), ...facts });
+        if (chat) {
+          splits?.reveal(chat);
+          chat.focus();
+        }
         return;
       }
       const place = readCell(notebook.context.localPath, cell.model);
@@ -106,7 +108,7 @@ export const errors: JupyterFrontEndPlugin<void> = {
           ? trans.__('error in a cell')
           : trans.__('error in [%1]', place.execution_count);
       const kernel = notebook.sessionContext.session?.kernel?.id;
-      const chat = (kernel === undefined ? null : splits.revealKernel(kernel)) ?? sidebar.reveal(notebook);
+      const chat = (kernel === undefined ? null : splits?.revealKernel(kernel)) ?? sidebar.reveal(notebook);
       chat.addContext({ type: 'error', label, ...place, ...facts });
       chat.focus();
     };

@@ -11,19 +11,22 @@ export const launcher: JupyterFrontEndPlugin<void> = {
   id: '@agent-lab/labextension:launcher',
   description: 'Opens agent sessions from the launcher and the command palette.',
   autoStart: true,
-  requires: [ISplits],
-  optional: [ILauncher, ICommandPalette, ITranslator],
+  optional: [ISplits, ILauncher, ICommandPalette, ITranslator],
   activate(
     _app: JupyterFrontEnd,
-    _splits: ISplits,
+    splits: ISplits | null,
     cards: ILauncher | null,
     palette: ICommandPalette | null,
     translator: ITranslator | null
   ) {
     const trans = (translator ?? nullTranslator).load('agent_lab');
-    cards?.add({ command: CommandIDs.open, args: { isLauncher: true }, category: trans.__('Other'), rank: 1 });
+    if (splits) {
+      cards?.add({ command: CommandIDs.open, args: { isLauncher: true }, category: trans.__('Other'), rank: 1 });
+    }
     const category = trans.__('Agent');
-    palette?.addItem({ command: CommandIDs.open, category, rank: 0 });
+    if (splits) {
+      palette?.addItem({ command: CommandIDs.open, category, rank: 0 });
+    }
     palette?.addItem({ command: CommandIDs.openNotebook, category, rank: 1 });
   }
 };

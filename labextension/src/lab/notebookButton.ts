@@ -12,13 +12,13 @@ export const notebookButton: JupyterFrontEndPlugin<void> = {
   id: '@agent-lab/labextension:notebook-button',
   description: 'Opens the agent of the current notebook.',
   autoStart: true,
-  requires: [INotebookChats, ISplits, INotebookTracker],
-  optional: [ISettingRegistry, ITranslator],
+  requires: [INotebookChats, INotebookTracker],
+  optional: [ISplits, ISettingRegistry, ITranslator],
   activate(
     app: JupyterFrontEnd,
     sidebar: INotebookChats,
-    splits: ISplits,
     notebooks: INotebookTracker,
+    splits: ISplits | null,
     settings: ISettingRegistry | null,
     translator: ITranslator | null
   ) {
@@ -36,7 +36,7 @@ export const notebookButton: JupyterFrontEndPlugin<void> = {
         }
         const placement = (await loaded)?.get('placement').composite;
         const kernel = notebook.sessionContext.session?.kernel?.id;
-        if (placement !== 'split') {
+        if (placement !== 'split' || !splits) {
           sidebar.reveal(notebook).focus();
         } else if (kernel === undefined || !splits.revealKernel(kernel)) {
           await app.commands.execute(CommandIDs.open, {

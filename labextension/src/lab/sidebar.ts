@@ -10,16 +10,15 @@ import { Panel, Widget } from '@lumino/widgets';
 
 import { createCard } from './card';
 import type { ChatWidget, SessionSource } from './chatWidget';
-import { CommandIDs } from './commands';
 import { agentIcon } from './icon';
-import { IChats, INotebookChats } from './tokens';
+import { IChats, INotebookChats, ISplits } from './tokens';
 
 /** Shows one of its chats: that of the notebook in front. */
 class Sidebar extends Panel {
   constructor(
     private readonly _chats: IChats,
     private readonly _notebooks: INotebookTracker,
-    private readonly _startElsewhere: () => void,
+    startElsewhere: (() => void) | null,
     trans: TranslationBundle
   ) {
     super();
@@ -34,7 +33,7 @@ class Sidebar extends Panel {
         tone: 'plain',
         heading: trans.__('No notebook is open'),
         text: trans.__('Open one, and the agent works here beside it, with its live kernel.'),
-        actions: [{ label: trans.__('New session beside a terminal'), run: this._startElsewhere }]
+        actions: startElsewhere ? [{ label: trans.__('New session beside a terminal'), run: startElsewhere }] : []
       })
     );
     this.addWidget(this._empty);
@@ -118,17 +117,19 @@ export const sidebar: JupyterFrontEndPlugin<INotebookChats> = {
   description: 'The chat beside the current notebook.',
   autoStart: true,
   requires: [IChats, INotebookTracker],
-  optional: [ILayoutRestorer, ITranslator],
+  optional: [ISplits, ILayoutRestorer, ITranslator],
   provides: INotebookChats,
   activate(
     app: JupyterFrontEnd,
     chats: IChats,
     notebooks: INotebookTracker,
+    splits: ISplits | null,
     restorer: ILayoutRestorer | null,
     translator: ITranslator | null
   ): INotebookChats {
     const trans = (translator ?? nullTranslator).load('agent_lab');
-    const widget = new Sidebar(chats, notebooks, () => void app.commands.execute(CommandIDs.open, {}), trans);
+    const startElsewhere = splits && (() => void splits.open(''));
+    const widget = new Sidebar(chats, notebooks, startElsewhere, trans);
     app.shell.add(widget, 'right', { rank: 1100, type: 'Agent' });
     restorer?.add(widget, widget.id);
     void app.restored.then(() => {

@@ -1,5 +1,5 @@
 /** Plugin: the main-area widget of chat and terminal, opened by a command and restored with the layout. */
-import { ILayoutRestorer } from '@jupyterlab/application';
+import { ILabShell, ILayoutRestorer } from '@jupyterlab/application';
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { IThemeManager, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
@@ -40,21 +40,26 @@ function terminalName(session: Session): string {
   return session.terminal ?? `agent_${session.id.replace(/\W/g, '_')}`;
 }
 
-export const split: JupyterFrontEndPlugin<ISplits> = {
+export const split: JupyterFrontEndPlugin<ISplits | null> = {
   id: '@agent-lab/labextension:split',
   description: 'Chat and terminal in one split of the main area.',
   autoStart: true,
   requires: [IChats],
-  optional: [ILayoutRestorer, ISettingRegistry, IThemeManager, ITranslator],
+  optional: [ILabShell, ILayoutRestorer, ISettingRegistry, IThemeManager, ITranslator],
   provides: ISplits,
   activate(
     app: JupyterFrontEnd,
     chats: IChats,
+    labShell: ILabShell | null,
     restorer: ILayoutRestorer | null,
     settings: ISettingRegistry | null,
     themes: IThemeManager | null,
     translator: ITranslator | null
-  ): ISplits {
+  ): ISplits | null {
+    // Notebook's shell takes one widget into its main area and drops the next without a word.
+    if (!labShell) {
+      return null;
+    }
     const trans = (translator ?? nullTranslator).load('agent_lab');
     const tracker = new WidgetTracker<SplitWidget>({ namespace: 'agent-lab-split' });
     const terminalOptions: Partial<ITerminal.IOptions> = {};

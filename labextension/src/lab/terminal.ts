@@ -26,12 +26,12 @@ export const terminal: JupyterFrontEndPlugin<void> = {
   id: '@agent-lab/labextension:terminal',
   description: 'Sends a terminal’s selection to an agent.',
   autoStart: true,
-  requires: [IChats, ISplits],
-  optional: [INotebookChats, ITerminalTracker, ITranslator],
+  requires: [IChats],
+  optional: [ISplits, INotebookChats, ITerminalTracker, ITranslator],
   activate(
     app: JupyterFrontEnd,
     chats: IChats,
-    splits: ISplits,
+    splits: ISplits | null,
     sidebar: INotebookChats | null,
     tracker: ITerminalTracker | null,
     translator: ITranslator | null
@@ -53,7 +53,7 @@ export const terminal: JupyterFrontEndPlugin<void> = {
       if (!node) {
         return null;
       }
-      const beside = splits.find(node);
+      const beside = splits?.find(node);
       if (beside?.pane.terminal) {
         return { terminal: beside.pane.terminal, chat: beside.chat };
       }
@@ -85,7 +85,7 @@ export const terminal: JupyterFrontEndPlugin<void> = {
     });
     app.commands.addCommand(CommandIDs.sendSelection, {
       label: trans.__('Send to agent'),
-      isEnabled: args => readSelection(args) !== '',
+      isEnabled: args => (splits !== null || chats.lastUsed !== null) && readSelection(args) !== '',
       execute: async args => {
         const target = find(args);
         const text = plainText(target?.terminal.getSelection() ?? '');
@@ -98,9 +98,11 @@ export const terminal: JupyterFrontEndPlugin<void> = {
           terminal: target.terminal.session.name,
           text
         };
-        const chat = target.chat ?? chats.lastUsed ?? (await splits.open(''));
-        chat.addContext(item);
-        reveal(chat);
+        const chat = target.chat ?? chats.lastUsed ?? (await splits?.open(''));
+        if (chat) {
+          chat.addContext(item);
+          reveal(chat);
+        }
       },
       describedBy: { args: { type: 'object', properties: { terminal: { type: 'string' } } } }
     });
@@ -134,7 +136,7 @@ export const terminal: JupyterFrontEndPlugin<void> = {
         app.shell.activateById(notebook.id);
         sidebar?.reveal(notebook);
       } else {
-        splits.reveal(chat);
+        splits?.reveal(chat);
       }
       chat.focus();
     };

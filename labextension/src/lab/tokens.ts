@@ -30,7 +30,7 @@ export const INotebookChats = new Token<INotebookChats>(
   'The chat beside the current notebook.'
 );
 
-/** The splits of chat and terminal in the main area. */
+/** The splits of chat and terminal in the main area; null in a Jupyter whose main area holds one document. */
 export interface ISplits {
   /** The pane that holds this element, and the chat beside it. */
   find(node: Node): { readonly pane: TerminalPane; readonly chat: ChatWidget } | null;

@@ -15,6 +15,7 @@ import { ComposerState } from './composerState.js';
 import type { ChatHost } from './host.js';
 import { speak, t } from './i18n.js';
 import { statusWords } from './status.js';
+import { now } from './ticking.js';
 
 /** A prompt this panel has sent and that the log does not show yet. */
 export interface Sending {
@@ -58,6 +59,7 @@ export class Chat {
   /** When an event of now was seen here, by the item's id: the server's clock may differ. */
   private readonly seen = new Map<string, number>();
   private liveFrom = Infinity;
+  private posting = false;
   private told = '';
 
   constructor(readonly host: ChatHost) {
@@ -125,7 +127,7 @@ export class Chat {
 
   /** Milliseconds since something began, by the clock of this machine where it was seen to begin. */
   since(id: string, iso: string): number {
-    return Math.max(0, Date.now() - (this.seen.get(id) ?? Date.parse(iso)));
+    return Math.max(0, now() - (this.seen.get(id) ?? Date.parse(iso)));
   }
 
   // ------------------------------------------------------------ commands
@@ -136,11 +138,16 @@ export class Chat {
     this.sending = [...this.sending, { id, content, context, time }];
     this.trouble = undefined;
     this.touch();
-    this.socket?.send({ type: 'prompt', content, context }, id).catch((error: unknown) => {
-      this.sending = this.sending.filter(each => each.id !== id);
-      this.composer.giveBack(content, context);
-      this.fail(error);
-    });
+    this.composer.leaves(id, textOf(content), context);
+    this.socket?.send({ type: 'prompt', content, context }, id).then(
+      () => this.composer.arrived(id),
+      (error: unknown) => {
+        this.sending = this.sending.filter(each => each.id !== id);
+        this.composer.arrived(id);
+        this.composer.giveBack(content, context);
+        this.fail(error);
+      }
+    );
   }
 
   stop(): void {
@@ -178,6 +185,10 @@ export class Chat {
 
   /** `POST sessions/{id}/{what}`; a refusal is shown. */
   async post(what: 'resume' | 'end'): Promise<void> {
+    if (this.posting) {
+      return;
+    }
+    this.posting = true;
     const path = `${this.host.api}/sessions/${encodeURIComponent(this.host.sessionId)}/${what}`;
     try {
       const answer = await this.host.fetch(path, { method: 'POST', body: '{}' });
@@ -189,6 +200,8 @@ export class Chat {
       }
     } catch (error) {
       this.fail(error);
+    } finally {
+      this.posting = false;
     }
   }
 
@@ -282,10 +295,17 @@ export class Chat {
       this.noticed(event);
     }
     this.arrived.length = 0;
+    if (fold.transcript.last_seq >= this.liveFrom) {
+      const { items, session } = fold.transcript;
+      this.composer.takeBack(id =>
+        session.queue.some(item => item.id === id) ||
+        items.some(item => item.type === 'user_message' && item.id === id));
+    }
     if (wasEmpty && fold.transcript.first_seq > 0) {
       this.hasOlder = fold.transcript.first_seq > 1;
     }
     if (this.sending.length) {
+      // A `hello` says what is queued without an event.
       const queued = new Set(fold.transcript.session.queue.map(item => item.id));
       const left = this.sending.filter(each => !queued.has(each.id));
       if (left.length !== this.sending.length) {
@@ -299,6 +319,11 @@ export class Chat {
     if (body.type === 'user_message') {
       this.sending = this.sending.filter(each => each.id !== body.message_id);
     }
+    if (body.type === 'queue_updated') {
+      // Also what another tab took out of the queue before this one drew it.
+      const queued = new Set(body.items.map(item => item.id));
+      this.sending = this.sending.filter(each => !queued.has(each.id));
+    }
     if (body.type === 'turn_ended') {
       this.stopping = false;
     }
@@ -308,6 +333,8 @@ export class Chat {
     switch (body.type) {
       case 'turn_started':
         this.seen.clear();
+        // The same words twice would not be told twice.
+        this.announcement = '';
         this.seen.set(event.turn_id ?? '', Date.now());
         break;
       case 'tool_call':

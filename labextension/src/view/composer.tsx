@@ -62,8 +62,16 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
     }
     chat.prompt(content, composer.context);
     composer.clear();
+    // The button is disabled with the last word gone, and would take the focus with it.
+    focusBack();
     setPast(-1);
     setNote('');
+  };
+  const focusBack = (): void => {
+    // On touch the focus would open the keyboard over what is read.
+    if (!matchMedia('(pointer: coarse)').matches) {
+      composer.focus();
+    }
   };
   const complete = (command: SlashCommand): void => {
     const text = `/${command.name} `;
@@ -181,7 +189,8 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
         onKeyDown={onKey}
         onPaste={event => {
           const files = [...(event.clipboardData?.files ?? [])].filter(file => file.type.startsWith('image/'));
-          if (files.length) {
+          // A spreadsheet gives its cells as words and as a picture of them: the words are meant.
+          if (files.length && !event.clipboardData?.getData('text/plain')) {
             event.preventDefault();
             void take(files);
           }
@@ -192,7 +201,11 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
         <span class="al-grow" />
         {busy && !empty && <span class="al-hint">{t('Enter queues')}</span>}
         {busy && (
-          <button type="button" class="al-button al-stop" aria-label={t('Stop')} disabled={stopping} onClick={() => chat.stop()}>
+          <button type="button" class="al-button al-stop" aria-label={t('Stop')} disabled={stopping}
+            onClick={() => {
+              chat.stop();
+              focusBack();
+            }}>
             <Icon name="stop" />{t('Stop')}
           </button>
         )}

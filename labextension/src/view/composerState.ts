@@ -8,6 +8,15 @@ interface Draft {
   readonly context: readonly ContextItem[];
 }
 
+/** A prompt on its way: it stays a draft until the server has said that it has it. */
+interface Leaving extends Draft {
+  readonly id: string;
+}
+
+interface Stored extends Draft {
+  readonly leaving: readonly Leaving[];
+}
+
 const SAVE_AFTER = 300;
 /** Chips above this size are not kept over a reload: the browser's storage is small and shared. */
 const LARGEST_DRAFT = 200_000;
@@ -22,6 +31,9 @@ export class ComposerState {
   private element: HTMLTextAreaElement | null = null;
   private wanted = false;
   private readonly key: string;
+  private leaving: readonly Leaving[] = [];
+  /** What was on its way when the page was left: whether it arrived, the log will say. */
+  private left: readonly Leaving[];
   private readonly gone = new AbortController();
   private saving: ReturnType<typeof setTimeout> | undefined;
 
@@ -30,6 +42,7 @@ export class ComposerState {
     const draft = load(this.key);
     this.text = draft.text;
     this.context = draft.context;
+    this.left = draft.leaving;
     // A reload may come sooner than the next save.
     window.addEventListener('pagehide', () => this.save(), { signal: this.gone.signal });
   }
@@ -101,6 +114,27 @@ export class ComposerState {
     this.keep();
   }
 
+  leaves(id: string, text: string, context: readonly ContextItem[]): void {
+    this.leaving = [...this.leaving, { id, text, context }];
+    this.save();
+  }
+
+  arrived(id: string): void {
+    this.leaving = this.leaving.filter(each => each.id !== id);
+    this.save();
+  }
+
+  /** Make a draft again of what the page was left with and what is not in the log, now that it is read. */
+  takeBack(isThere: (id: string) => boolean): void {
+    if (this.left.length) {
+      const lost = this.left.filter(({ id }) => !isThere(id));
+      this.left = [];
+      this.text = [...lost.map(({ text }) => text), this.text].filter(Boolean).join('\n');
+      this.context = [...lost.flatMap(({ context }) => context), ...this.context];
+      this.keep();
+    }
+  }
+
   /** Before the first drawing there is nothing to focus yet: then as soon as there is. */
   focus(): void {
     this.wanted = this.element === null;
@@ -125,12 +159,15 @@ export class ComposerState {
 
   private save(): void {
     clearTimeout(this.saving);
-    const draft = JSON.stringify({ text: this.text, context: this.context } satisfies Draft);
+    const { text, context } = this;
+    const leaving = [...this.left, ...this.leaving];
+    const draft = JSON.stringify({ text, context, leaving } satisfies Stored);
     try {
-      if (this.text || this.context.length) {
+      if (text || context.length || leaving.length) {
+        const bare = leaving.map(each => ({ ...each, context: [] }));
         localStorage.setItem(
           this.key,
-          draft.length <= LARGEST_DRAFT ? draft : JSON.stringify({ text: this.text, context: [] })
+          draft.length <= LARGEST_DRAFT ? draft : JSON.stringify({ text, context: [], leaving: bare } satisfies Stored)
         );
       } else {
         localStorage.removeItem(this.key);
@@ -141,15 +178,15 @@ export class ComposerState {
   }
 }
 
-function load(key: string): Draft {
-  const nothing: Draft = { text: '', context: [] };
+function load(key: string): Stored {
   try {
-    const value = JSON.parse(localStorage.getItem(key) ?? 'null') as Partial<Draft> | null;
+    const value = JSON.parse(localStorage.getItem(key) ?? 'null') as Partial<Stored> | null;
     return {
       text: typeof value?.text === 'string' ? value.text : '',
-      context: Array.isArray(value?.context) ? value.context : []
+      context: Array.isArray(value?.context) ? value.context : [],
+      leaving: Array.isArray(value?.leaving) ? value.leaving : []
     };
   } catch {
-    return nothing;
+    return { text: '', context: [], leaving: [] };
   }
 }

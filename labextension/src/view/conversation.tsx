@@ -16,6 +16,7 @@ import { PlanLine } from './plan.js';
 import { layout, Sections } from './sections.js';
 import type { Layout, Section } from './sections.js';
 import { Steps } from './steps.js';
+import { Visible } from './text.js';
 import { Thought } from './thought.js';
 import { ToolCard } from './toolCall.js';
 import { SendingMessage, UserMessage } from './userMessage.js';
@@ -28,6 +29,7 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
   const following = useRef(true);
   /** The next scroll event is of our own making and says nothing about the reader. */
   const own = useRef(false);
+  const top = useRef(0);
   const [away, setAway] = useState(false);
   const sections = useRef<Sections | null>(null);
   const anchor = useRef<{ element: Element; top: number } | null>(null);
@@ -59,9 +61,13 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
   const inner = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const watch = new ResizeObserver(() => {
-      if (log.current && following.current) {
-        own.current = true;
-        log.current.scrollTop = log.current.scrollHeight;
+      const element = log.current;
+      if (element && following.current) {
+        const before = element.scrollTop;
+        element.scrollTop = element.scrollHeight;
+        // Where nothing moved, no event follows, and the next one is the reader's.
+        own.current = element.scrollTop !== before;
+        top.current = element.scrollTop;
       }
     });
     if (inner.current && log.current) {
@@ -76,7 +82,10 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
     if (own.current) {
       own.current = false;
     } else if (element) {
-      const near = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR;
+      const left = element.scrollHeight - element.scrollTop - element.clientHeight;
+      // The first step upwards is a small one where scrolling is smooth: it counts as one.
+      const near = left < (element.scrollTop < top.current ? 1 : NEAR);
+      top.current = element.scrollTop;
       following.current = near;
       if (near && away) {
         setAway(false);
@@ -185,7 +194,7 @@ function Empty({ chat }: { chat: Chat }): JSX.Element | null {
   const place = session.notebook?.path ?? (session.workspace.path || session.workspace.cwd);
   return (
     <div class="al-empty">
-      <strong>{place}</strong>
+      <strong><Visible text={place} /></strong>
       <p>{t('Nothing is sent before you send it.')}</p>
     </div>
   );

@@ -186,6 +186,9 @@ async function save(chat: Chat): Promise<void> {
     const answer = await chat.host.fetch(
       `${api}/sessions/${encodeURIComponent(sessionId)}/export?format=jsonl`
     );
+    if (!answer.ok) {
+      throw new Error(t('The transcript could not be read: {why}', { why: `${answer.status} ${answer.statusText}` }));
+    }
     const link = document.createElement('a');
     link.href = URL.createObjectURL(await answer.blob());
     link.download = `${chat.session?.title || sessionId}.jsonl`.replace(/[/\\:]/g, '-');

@@ -3,6 +3,7 @@
 import { render } from 'preact';
 import { Chat } from './chat.js';
 import { App } from './app.js';
+import { keepFocus } from './focus.js';
 import type { ChatHandle, ChatHost } from './host.js';
 import { install } from './style.js';
 
@@ -17,11 +18,13 @@ export function mountChat(root: HTMLElement, host: ChatHost): ChatHandle {
   const draw = (): void => render(<App chat={chat} version={chat.version} />, root);
   chat.start(draw);
   draw();
+  const endFocus = keepFocus(root, () => chat.composer.focus());
   return {
     addContext: item => chat.composer.add(item),
     focus: () => chat.composer.focus(),
     setText: text => chat.composer.setText(text),
     dispose: () => {
+      endFocus();
       chat.dispose();
       render(null, root);
       undoStyle();

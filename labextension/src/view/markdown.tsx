@@ -1,6 +1,6 @@
 /** The agent's markdown as elements, drawn again only where it grew. Words never pass an HTML parser. */
 
-import { Parser } from 'marked';
+import { Lexer, Parser } from 'marked';
 import type { Token, Tokens } from 'marked';
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
@@ -13,7 +13,7 @@ import { Icon } from './icons.js';
 import { imageSource, linkTarget } from './links.js';
 import { memo } from './memo.js';
 import { sanitise } from './sanitise.js';
-import { Visible } from './text.js';
+import { hasCodes, Visible, words } from './text.js';
 
 /** Blocks drawn as one group, so that a long answer costs a frame no more than a short one. */
 const GROUP = 24;
@@ -86,6 +86,13 @@ const OneBlock = memo(({ block }: { block: Block }): JSX.Element | null =>
 
 function drawBlock(token: Token, final: boolean): JSX.Element | null {
   const known = token as Tokens.Generic;
+  // In code such characters are shown; in words they are left out before anything is made of them.
+  if (token.type !== 'code' && hasCodes(token.raw)) {
+    const clean = words(token.raw);
+    return token.type === 'raw'
+      ? <p class="al-raw" dir="auto">{clean}</p>
+      : <>{new Lexer({ gfm: true }).lex(clean).map(each => drawBlock(each, final))}</>;
+  }
   if (token.type !== 'code' && token.raw.includes('<') && holdsHtml(token)) {
     return <Html token={token} />;
   }
@@ -320,6 +327,24 @@ export const Code = memo(({ code, language }: { code: string; language: string }
   );
 });
 
+/** True when it is in the clipboard. A page over plain HTTP has no `navigator.clipboard`, and it may refuse. */
+async function copy(text: string, page: Document): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const put = (event: ClipboardEvent): void => {
+      event.clipboardData?.setData('text/plain', text);
+      event.preventDefault();
+      event.stopImmediatePropagation();
+    };
+    page.addEventListener('copy', put, true);
+    const done = page.execCommand('copy');
+    page.removeEventListener('copy', put, true);
+    return done;
+  }
+}
+
 export function CopyButton({ text }: { text: string }): JSX.Element {
   const [copied, set] = useState(false);
   useEffect(() => {
@@ -329,7 +354,10 @@ export function CopyButton({ text }: { text: string }): JSX.Element {
   return (
     <button type="button" class="al-button al-quiet al-square" aria-label={copied ? t('Copied') : t('Copy code')}
       title={copied ? t('Copied') : t('Copy')}
-      onClick={() => void navigator.clipboard?.writeText(text).then(() => set(true))}>
+      onClick={event => {
+        const { ownerDocument } = event.currentTarget;
+        void copy(text, ownerDocument).then(set);
+      }}>
       <Icon name={copied ? 'check' : 'copy'} />
     </button>
   );

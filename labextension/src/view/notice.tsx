@@ -15,7 +15,7 @@ import { Line } from './line.js';
 import { memo } from './memo.js';
 import { findLast } from './sections.js';
 import { plain, Visible, Words } from './text.js';
-import { useTicking } from './ticking.js';
+import { now, useTicking } from './ticking.js';
 
 interface CardProps {
   readonly tone: 'error' | 'warning' | 'info';
@@ -250,7 +250,7 @@ export function ConnectionCard({ chat }: { chat: Chat }): JSX.Element | null {
   const lost = chat.lostAt > 0;
   useTicking(lost);
   if (lost) {
-    const left = connection.name === 'lost' ? connection.retryAt - Date.now() : 0;
+    const left = connection.name === 'lost' ? connection.retryAt - now() : 0;
     return (
       <Card tone="info" icon="plug" title={t('Connection to the server is lost')}
         buttons={<button type="button" class="al-button" onClick={() => chat.retryNow()}>{t('Try now')}</button>}>

@@ -15,14 +15,24 @@ import { Markdown } from './markdown.js';
 import { memo } from './memo.js';
 import { PlanReview } from './planReview.js';
 import { QuestionForm } from './question.js';
-import { Visible, Words } from './text.js';
+import { hides, Visible, Words } from './text.js';
 import { useTicking } from './ticking.js';
 import { InputTable } from './toolBody.js';
 import { decided } from './toolCall.js';
 import { diffs, field, fieldsOf, toolName } from './tools.js';
 
-/** An answer that comes this soon (ms) after the question took the focus was meant for something else. */
+/** An answer that comes this soon (ms) after the question appeared was meant for something else. */
 const TOO_SOON = 500;
+
+/** False until a person can have read the question; what answers it is shown as not working until then. */
+export function useReady(): boolean {
+  const [ready, set] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => set(true), TOO_SOON);
+    return () => clearTimeout(timer);
+  }, []);
+  return ready;
+}
 
 export const PermissionCard = memo(({ item, live }: { item: PermissionItem; live: boolean }): JSX.Element => {
   const { request } = item;
@@ -83,23 +93,30 @@ export function AskFrame({ item, icon, title, sub, children, onKey }: FrameProps
   useEffect(() => {
     const frame = at.current;
     const active = frame?.ownerDocument.activeElement;
-    // Focus is taken only from an empty composer of this panel: never while someone writes.
-    if (frame && active === chat.composer.field && chat.composer.empty) {
-      frame.querySelector<HTMLElement>('[data-first]')?.focus();
+    const first = frame?.querySelector<HTMLElement>('[data-first]');
+    // Focus is taken only from an empty composer of this panel: never while someone writes, and never
+    // for a question out of sight of who reads further up: keys would answer what nobody sees.
+    if (first && active === chat.composer.field && chat.composer.empty && inSight(first)) {
+      first.focus({ preventScroll: true });
     }
-    frame?.scrollIntoView({ block: 'nearest' });
   }, []);
   return (
     <div class="al-ask" role="group" aria-label={title} ref={at} onKeyDown={onKey}>
       <div class="al-ask-head">
         <Icon name={icon} />
         <span class="al-strong"><Visible text={title} /></span>
-        {sub && <span class="al-muted al-cut"><Visible text={sub} /></span>}
+        {sub && <span class="al-muted al-cut al-ask-sub"><Visible text={sub} /></span>}
         <time>{t('waiting {time}', { time: elapsed(chat.since(item.id, item.time)) })}</time>
       </div>
       {children}
     </div>
   );
+}
+
+function inSight(element: HTMLElement): boolean {
+  const log = element.closest('[role=log]')?.getBoundingClientRect();
+  const { top, bottom } = element.getBoundingClientRect();
+  return log !== undefined && top >= log.top - 1 && bottom <= log.bottom + 1;
 }
 
 /** The option that says no; undefined: the agent offers none. */
@@ -115,7 +132,7 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
   const tool = chat.transcript?.items.find(
     (each): each is ToolItem => each.type === 'tool_call' && each.id === request.tool_call_id
   );
-  const born = useRef(Date.now());
+  const ready = useReady();
   const [answered, setAnswered] = useState(false);
   const [edited, edit] = useState<string>();
   const [tell, setTell] = useState('');
@@ -126,7 +143,7 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
   const changes = diffs(tool?.content ?? []);
 
   const answer = (option: PermissionOption, message?: string): void => {
-    if (answered || Date.now() - born.current < TOO_SOON || (edited !== undefined && parsed === undefined)) {
+    if (answered || !ready || (edited !== undefined && parsed === undefined)) {
       return;
     }
     setAnswered(true);
@@ -148,9 +165,11 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
       event.preventDefault();
       if (edited !== undefined && typing) {
         edit(undefined);
+      } else if (typing && tell) {
+        setTell('');
       } else if (no) {
         answer(no);
-      } else {
+      } else if (ready) {
         chat.stop();
       }
     } else if (!typing && /^[1-9]$/.test(event.key) && option && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -182,6 +201,8 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
                 }}
                 onInput={event => edit(event.currentTarget.value)} />
               {parsed === undefined && <div class="al-foot-note al-error">{t('This is not valid JSON yet.')}</div>}
+              {/* A field shows such characters as nothing at all. */}
+              {hides(edited) && <pre class="al-detail" tabIndex={0}><Visible text={edited} /></pre>}
             </div>
           )
           : commandName || changes.length === 0
@@ -200,7 +221,7 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
         {commandName && <InputTable input={request.input} skip={new Set([commandName, 'description'])} />}
         <div class="al-options">
           {request.options.map((option, index) => (
-            <OptionButton option={option} index={index} disabled={answered} choose={() => answer(option)} />
+            <OptionButton option={option} index={index} disabled={answered} ready={ready} choose={() => answer(option)} />
           ))}
         </div>
         {no && (
@@ -245,13 +266,14 @@ interface OptionProps {
   readonly option: PermissionOption;
   readonly index: number;
   readonly disabled: boolean;
+  readonly ready: boolean;
   choose(): void;
 }
 
-function OptionButton({ option, index, disabled, choose }: OptionProps): JSX.Element {
+function OptionButton({ option, index, disabled, ready, choose }: OptionProps): JSX.Element {
   const rejects = option.kind.startsWith('reject');
   return (
-    <button type="button" class="al-option" disabled={disabled} aria-label={option.label.replaceAll('`', '')}
+    <button type="button" class="al-option" disabled={disabled} aria-disabled={!ready} aria-label={option.label.replaceAll('`', '')}
       aria-keyshortcuts={String(index + 1)} onClick={choose} {...(index === 0 ? { 'data-first': true } : {})}>
       <kbd aria-hidden="true">{index + 1}</kbd>
       <span>

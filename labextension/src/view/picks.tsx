@@ -22,8 +22,8 @@ export const Picks = memo(({ session, set }: PicksProps): JSX.Element => {
   const efforts = model?.efforts.length ? model.efforts : session.efforts;
   return (
     <>
-      <Pick label={t('Agent')} value={session.agent} options={[[session.agent, session.agent]]} />
-      <Pick label={t('Model')} value={session.model ?? ''} none={t('model')}
+      <Pick label={t('Agent')} value={session.agent} class="al-pick-only" options={[[session.agent, session.agent]]} />
+      <Pick label={t('Model')} value={session.model ?? ''} none={t('model')} class="al-pick-long"
         options={session.models.map(each => [each.id, each.name || each.id])} choose={value => set({ model: value })} />
       <Pick label={t('Permission mode')} value={session.permission_mode}
         options={session.permission_modes.map(mode => [mode, modeName(mode)])}

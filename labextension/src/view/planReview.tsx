@@ -8,7 +8,7 @@ import { useChat } from './context.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 import { Markdown } from './markdown.js';
-import { AskFrame, rejection } from './permission.js';
+import { AskFrame, rejection, useReady } from './permission.js';
 import { Words } from './text.js';
 
 export function PlanReview({ item }: { item: PermissionItem }): JSX.Element {
@@ -16,10 +16,11 @@ export function PlanReview({ item }: { item: PermissionItem }): JSX.Element {
   const { request } = item;
   const [comment, write] = useState('');
   const [sent, setSent] = useState(false);
+  const ready = useReady();
   const no = rejection(request);
   const note = comment.trim();
   const settle = (option: PermissionOption): void => {
-    if (!sent) {
+    if (!sent && ready) {
       setSent(true);
       void chat
         .answer({ request_id: request.request_id, option_id: option.option_id, ...(note ? { message: note } : {}) })
@@ -44,18 +45,18 @@ export function PlanReview({ item }: { item: PermissionItem }): JSX.Element {
           placeholder={t('Comment, e.g. what to do differently')} onInput={event => write(event.currentTarget.value)} />
         <div class="al-buttons">
           {note && no && (
-            <button type="button" class="al-button al-primary" disabled={sent} onClick={() => settle(no)}>
+            <button type="button" class="al-button al-primary" disabled={sent} aria-disabled={!ready} onClick={() => settle(no)}>
               <Icon name="back" />{t('Send back with comment')}
             </button>
           )}
           {approvals.map((option, index) => (
             <button type="button" class={`al-button ${!note && index === 0 ? 'al-primary' : ''}`} disabled={sent}
-              title={option.scope} onClick={() => settle(option)} {...(index === 0 ? { 'data-first': true } : {})}>
+              aria-disabled={!ready} title={option.scope} onClick={() => settle(option)} {...(index === 0 ? { 'data-first': true } : {})}>
               <Words text={option.label} />
             </button>
           ))}
           {!note && no && (
-            <button type="button" class="al-button" disabled={sent} onClick={() => settle(no)}><Words text={no.label} /></button>
+            <button type="button" class="al-button" disabled={sent} aria-disabled={!ready} onClick={() => settle(no)}><Words text={no.label} /></button>
           )}
         </div>
       </div>

@@ -7,7 +7,7 @@ import type { PermissionItem } from '../transcript.js';
 import { useChat } from './context.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
-import { AskFrame, rejection } from './permission.js';
+import { AskFrame, rejection, useReady } from './permission.js';
 import { Words } from './text.js';
 
 interface Answer {
@@ -27,11 +27,12 @@ export function QuestionForm({ item }: { item: PermissionItem }): JSX.Element {
   const { questions } = request;
   const [given, give] = useState<readonly Answer[]>(questions.map(() => NOTHING));
   const [sent, setSent] = useState(false);
+  const ready = useReady();
   const no = rejection(request);
   const yes = request.options.find(option => option.kind.startsWith('allow'));
   const complete = given.every(answer => said(answer) !== '');
   const settle = (option: typeof yes, answers?: Record<string, string>): void => {
-    if (option && !sent) {
+    if (option && !sent && ready) {
       setSent(true);
       void chat
         .answer({ request_id: request.request_id, option_id: option.option_id, ...(answers ? { answers } : {}) })
@@ -61,10 +62,10 @@ export function QuestionForm({ item }: { item: PermissionItem }): JSX.Element {
           ))}
         </div>
         <div class="al-ask-foot">
-          <button type="submit" class="al-button al-primary" disabled={!complete || sent}>
+          <button type="submit" class="al-button al-primary" disabled={!complete || sent} aria-disabled={!ready}>
             <Icon name="enter" />{questions.length === 1 ? t('Send answer') : t('Send answers')}
           </button>
-          {no && <button type="button" class="al-button" disabled={sent} onClick={() => settle(no)}>{t('Skip')}</button>}
+          {no && <button type="button" class="al-button" disabled={sent} aria-disabled={!ready} onClick={() => settle(no)}>{t('Skip')}</button>}
         </div>
       </form>
     </AskFrame>

@@ -52,10 +52,17 @@ const SHORTEST_RUN = 3;
 /** `fold`: runs of finished calls may become one line (not while they are still being added to). */
 export function layout(items: readonly Item[], fold: boolean): Layout {
   const tools = new Set(items.flatMap(item => (item.type === 'tool_call' ? [item.id] : [])));
+  // A question or a plan has a card of its own, and later a line: its call would tell the same twice.
+  const told = new Set(
+    items.flatMap(item => (item.type === 'permission' && item.request.kind !== 'tool' ? [item.request.tool_call_id] : []))
+  );
   const children = new Map<string, Item[]>();
   const decisions = new Map<string, PermissionItem>();
   const top: Item[] = [];
   for (const item of items) {
+    if (item.type === 'tool_call' && told.has(item.id)) {
+      continue;
+    }
     const parent = 'parent_tool_call_id' in item ? item.parent_tool_call_id : null;
     if (item.type === 'permission') {
       const call = item.request.tool_call_id;

@@ -5,6 +5,7 @@ import type { Chat } from './chat.js';
 import { elapsed } from './format.js';
 import { t } from './i18n.js';
 import type { IconName } from './icons.js';
+import { now } from './ticking.js';
 import { toolName } from './tools.js';
 
 export interface StatusWords {
@@ -24,7 +25,7 @@ export function statusWords(chat: Chat, timed: boolean): StatusWords {
   const after = (words: string, ms: number): string =>
     timed ? t('{words}, {time}', { words, time: elapsed(ms) }) : words;
   if (chat.lostAt) {
-    const text = after(t('Server unreachable'), Date.now() - chat.lostAt);
+    const text = after(t('Server unreachable'), now() - chat.lostAt);
     return { text, icon: 'plug', tone: 'fail', counts: true };
   }
   if (!session || !transcript) {

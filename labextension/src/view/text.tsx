@@ -16,6 +16,16 @@ export function plain(output: string): string {
   return text.includes('\r') ? text.replace(/\r+\n/g, '\n').replace(/[^\n]*\r(?=[^\n])/g, '') : text;
 }
 
+// eslint-disable-next-line no-control-regex -- these are the characters it is about
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g;
+const CONTROL = new RegExp(CONTROLS.source);
+
+/** The text holds a terminal's codes or other characters that do something instead of being read. */
+export const hasCodes = (text: string): boolean => CONTROL.test(text);
+
+/** Words as words: without terminal codes and control characters. */
+export const words = (text: string): string => text.replace(ESCAPES, '').replace(CONTROLS, '');
+
 /** Control, bidi, zero-width, tag and other invisible characters; a joiner inside an emoji is none. */
 const HIDDEN =
   // eslint-disable-next-line no-control-regex -- these are the characters it is about

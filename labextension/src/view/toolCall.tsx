@@ -83,7 +83,7 @@ function Meta({ item, decision, waits, runs, steps }: MetaProps): JSX.Element {
       {decision?.outcome && <span class="al-decision">{decided(decision)}</span>}
       {result.text && <span class={result.tone === 'error' ? 'al-error' : ''}>{result.text}</span>}
       {waits
-        ? <><span>{t('waiting for you')}</span><Icon name="diamond" class="al-brand" /></>
+        ? <><span class="al-waits">{t('waiting for you')}</span><Icon name="diamond" class="al-brand" /></>
         : <StateIcon item={item} runs={runs} />}
       <span class="al-time">
         {waits ? ''

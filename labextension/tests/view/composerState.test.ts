@@ -1,0 +1,72 @@
+/** What is written, over the end of a page: nothing lost, nothing twice. */
+import assert from 'node:assert/strict';
+import { beforeEach, test } from 'node:test';
+
+import { ComposerState } from '../../src/view/composerState';
+
+class Storage extends Map<string, string> {
+  getItem(key: string): string | null {
+    return this.get(key) ?? null;
+  }
+  setItem(key: string, value: string): void {
+    this.set(key, value);
+  }
+  removeItem(key: string): void {
+    this.delete(key);
+  }
+}
+
+beforeEach(() => {
+  Object.assign(globalThis, { localStorage: new Storage(), window: new EventTarget() });
+});
+
+const open = (): ComposerState => new ComposerState('one', () => undefined);
+const leave = (state: ComposerState): void => {
+  window.dispatchEvent(new Event('pagehide'));
+  state.dispose();
+};
+
+test('what was on its way is a draft again, unless it arrived', () => {
+  const before = open();
+  before.leaves('a', 'first', []);
+  before.leaves('b', 'second', [{ type: 'file', path: 'x' }]);
+  before.leaves('c', 'third', []);
+  before.arrived('c');
+  before.setText('begun');
+  leave(before);
+
+  const after = open();
+  assert.equal(after.text, 'begun', 'the log is not read yet');
+  after.takeBack(id => id === 'a');
+  assert.equal(after.text, 'second\nbegun');
+  assert.deepEqual(after.context, [{ type: 'file', path: 'x' }]);
+  after.takeBack(() => false);
+  assert.equal(after.text, 'second\nbegun');
+  leave(after);
+  assert.equal(open().text, 'second\nbegun');
+});
+
+test('a page that ends before the log was read keeps it for the next one', () => {
+  const first = open();
+  first.leaves('a', 'words', []);
+  leave(first);
+  leave(open());
+  const third = open();
+  third.takeBack(() => false);
+  assert.equal(third.text, 'words');
+});
+
+test('what arrived leaves nothing behind', () => {
+  const state = open();
+  state.leaves('a', 'words', []);
+  state.arrived('a');
+  leave(state);
+  assert.equal(localStorage.getItem('agent-lab:draft:one'), null);
+});
+
+test('a draft that somebody has broken is no draft', () => {
+  localStorage.setItem('agent-lab:draft:one', '{"text": 1, "leaving": "x"}');
+  const state = open();
+  state.takeBack(() => false);
+  assert.equal(state.text, '');
+});

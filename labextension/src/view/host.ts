@@ -14,8 +14,24 @@ export interface ChatHost {
   socketUrl(path: string): string;
   openFile?(path: string, line?: number): void;
   openTerminal?(command?: string): void;
+  /** New code cell below the active one. Absent where there is no notebook, as is `replaceCell`. */
+  insertCell?(code: string): void;
+  /** The active cell's source; undo brings the old one back. */
+  replaceCell?(code: string): void;
+  /** What the page itself can offer to `@`: cells of the notebook, the terminal beside. */
+  references?(): Promise<readonly Reference[]>;
+  /** Show another session in place of this one. */
+  openSession?(id: string): void;
   onTitle?(title: string, status: string): void;
   translate?(text: string): string;
+}
+
+/** Something that `@` can attach. `item` is asked for when it is chosen. */
+export interface Reference {
+  readonly kind: ContextItem['type'] | 'session';
+  readonly label: string;
+  readonly detail: string;
+  item(): Promise<ContextItem>;
 }
 
 export interface ChatHandle {

@@ -12,8 +12,6 @@ from tests.stories.panel import Panel
 
 pytestmark = pytest.mark.story
 
-# Their server's part puts the pages beside JupyterLab's.
-pytest.importorskip("notebook", minversion="7")
 
 WIDTH = 1400
 

@@ -270,7 +270,7 @@ class Agent:
                 self.take(line)
         if self.base.get("no-read") or self.base.get("ignore-end"):
             while True:
-                signal.pause()
+                time.sleep(0.1)  # pause() misses a signal that comes just before it
         if pending.strip():
             self.take(pending)
         with self.changed:

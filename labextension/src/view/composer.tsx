@@ -173,7 +173,7 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
       )}
       <Chips composer={composer} />
       <textarea ref={field} class="al-input" rows={1} value={composer.text} dir="auto"
-        aria-label={t('Message the agent')} aria-autocomplete="list" aria-expanded={found.length > 0}
+        aria-label={t('Message the agent')} aria-autocomplete="list"
         {...(found.length ? { 'aria-controls': listId, 'aria-activedescendant': `${listId}-${selected}` } : {})}
         placeholder={readOnly ? t('This session has ended')
           : lost ? t('Kept as a draft until the server is back')

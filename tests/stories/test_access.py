@@ -3,11 +3,11 @@ screen."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -16,7 +16,10 @@ from tests.stories.panel import open_lab, open_split
 
 pytestmark = pytest.mark.story
 
-AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+_found = importlib.util.find_spec("axe_playwright_python")
+assert _found is not None
+assert _found.origin is not None
+AXE = Path(_found.origin).with_name("axe.min.js")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 THEMES = ("JupyterLab Light", "JupyterLab Dark", "JupyterLab Dark High Contrast")
 
@@ -181,3 +184,35 @@ def test_everything_is_reached_by_keyboard(lab: Lab, page: Page) -> None:
             return
         page.keyboard.press("Tab")
     raise AssertionError(f"not reached: {names - reached}")
+
+
+def test_less_motion_where_less_is_asked_for(lab: Lab, page: Page) -> None:
+    moving = "() => document.querySelector('.al').getAnimations({ subtree: true }).length"
+    open_lab(page, lab, "motion")
+    panel = open_split(page)
+    panel.ask("stream 400 tokens at 40/s")
+    panel.status("Writing")
+    page.wait_for_function(f"({moving})() > 0")  # something moves where nobody minds
+    page.emulate_media(reduced_motion="reduce")
+    page.wait_for_function(f"({moving})() === 0")
+    panel.button("Stop").click()
+    panel.status("Idle")
+
+
+def test_words_from_right_to_left(lab: Lab, page: Page) -> None:
+    """Each paragraph has its own direction; what could disguise a command is made visible."""
+    open_lab(page, lab, "right-to-left")
+    panel = open_split(page)
+    panel.ask("echo: שלום עולם, this is mixed\n\nplain words")
+    answer = panel.log.locator(".al-say p", has_text="שלום עולם")
+    expect(answer).to_be_visible()
+    direction = "e => getComputedStyle(e).direction"
+    assert answer.evaluate(direction) == "rtl"
+    assert panel.log.locator(".al-say p", has_text="plain words").evaluate(direction) == "ltr"
+    panel.box.fill("مرحبا")
+    assert panel.box.evaluate(direction) == "rtl"
+    panel.box.fill("")
+    panel.ask("bash: echo safe \u202e txt.exe")
+    expect(panel.log.get_by_text("U+202E").first).to_be_visible()
+    panel.button("Stop").click()
+    panel.status("Idle")

@@ -1,4 +1,4 @@
-"""What an agent tells of itself when asked, and what is no event: its context's parts, its rules.
+"""What is told when asked, and is no event: an agent's context and rules, a kernel's variables.
 Pure."""
 
 from __future__ import annotations
@@ -49,3 +49,18 @@ class Rule(Struct, frozen=True):
     words: str = ""
     file: str | None = None
     revocable: bool = False
+
+
+class Variable(Struct, frozen=True, omit_defaults=True):
+    """`kind`: table, array, number, text, collection, callable, class, module or other. `size` is
+    in bytes, shallow; `shape` and `length` count items; `columns` of a table: (name, dtype)."""
+
+    name: str
+    type: str
+    kind: str
+    value: str = ""
+    shape: tuple[int, ...] | None = None
+    length: int | None = None
+    dtype: str = ""
+    size: int | None = None
+    columns: tuple[tuple[str, str], ...] = ()

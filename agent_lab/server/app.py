@@ -19,6 +19,7 @@ from agent_lab.protocol.errors import Unavailable
 from agent_lab.server import changes, websocket
 from agent_lab.server.conversation_routes import CONVERSATIONS
 from agent_lab.server.kernel_routes import KERNEL
+from agent_lab.server.notebook_routes import NOTEBOOK
 from agent_lab.server.rest import API
 from agent_lab.server.routes import Missing
 
@@ -102,7 +103,7 @@ class AgentLab(ExtensionApp):
 
     def initialize_handlers(self) -> None:
         self.handlers.extend(
-            [*API.handlers(), *CONVERSATIONS.handlers(), *KERNEL.handlers()],
+            [*API.handlers(), *CONVERSATIONS.handlers(), *NOTEBOOK.handlers(), *KERNEL.handlers()],
         )
         self.handlers.extend([*websocket.handlers(), *changes.handlers()])
         self.handlers.append((rf"/{API.path}(?:/.*)?", Missing))

@@ -19,10 +19,11 @@ from agent_lab.agents.registry import Agent
 from agent_lab.protocol.commands import AnyCommand
 from agent_lab.protocol.events import AnyBody, Json
 from agent_lab.protocol.events import Session as SessionObject
-from agent_lab.protocol.reports import ContextReport
+from agent_lab.protocol.reports import ContextReport, Variable
 from agent_lab.server import changes, sockets, websocket
 from agent_lab.server.conversation_routes import CONVERSATIONS, Rules
 from agent_lab.server.kernel_routes import KERNEL
+from agent_lab.server.notebook_routes import NOTEBOOK
 from agent_lab.server.rest import API
 from agent_lab.server.routes import Route, Table
 from agent_lab.sessions.files import File
@@ -52,6 +53,10 @@ class Sessions(Struct):
     cursor: str | None
     hits: dict[str, list[Hit]]
     cli: list[Conversation] | None = None
+
+
+class Variables(Struct):
+    variables: list[Variable]
 
 
 class Files(Struct):
@@ -88,12 +93,11 @@ def document() -> Node:
     from agent_lab.store.ledger import UsageRow
 
     named = (
-        Agents, Sessions, Accepted, AcceptedByKernel, Health, Failure, UsageRow, Files,
+        Agents, Sessions, Accepted, AcceptedByKernel, Health, Failure, UsageRow, Files, Variables,
         ContextReport, Rules,
     )  # fmt: skip
-    bodies = {
-        route.body for table in (API, CONVERSATIONS, KERNEL) for route in table.routes if route.body
-    }
+    tables = (API, CONVERSATIONS, NOTEBOOK, KERNEL)
+    bodies = {route.body for table in tables for route in table.routes if route.body}
     frames = (
         websocket.Hello, websocket.Ack, websocket.Reject, changes.ChangesHello,
         changes.SessionChanged, changes.SessionDeleted,
@@ -129,7 +133,8 @@ def document() -> Node:
     }
     components["OpenAPI"] = {"type": "object"}
     paths: Node = {}
-    for table, security in ((API, "jupyter"), (CONVERSATIONS, "jupyter"), (KERNEL, "kernel")):
+    for table in tables:
+        security = "kernel" if table is KERNEL else "jupyter"
         for route in table.routes:
             place = paths.setdefault(_address(table, route), {})
             place[route.method.lower()] = _operation(table, route, security)

@@ -31,6 +31,7 @@ ROUTES: list[tuple[str, str, object]] = [
     ("GET", "sessions/{id}/rules", None),
     ("DELETE", "sessions/{id}/rules/r", None),
     ("GET", "sessions/{id}/files", None),
+    ("GET", "sessions/{id}/variables", None),
     ("POST", "sessions/{id}/permissions/r", {"option_id": "allow"}),
     ("GET", "sessions/{id}/events", None),
     ("GET", "sessions/{id}/events?follow=1", None),
@@ -179,8 +180,8 @@ async def test_a_reader_reads_and_changes_nothing(server: Server) -> None:
     for method, path, body in ROUTES:
         if method == "GET" and "follow" not in path:
             answer = await server.call(method, path.format(id=session["id"]), body, reader)
-            # An agent that does not run is not started for somebody who only reads.
-            starts = path.endswith(("context", "rules"))
+            # An agent or kernel that does not run is not started for somebody who only reads.
+            starts = path.endswith(("context", "rules", "variables"))
             assert answer.status == (409 if starts else 200), path
     chat = await server.chat(session["id"], reader, tail=1)
     assert await chat.closed() == 4403

@@ -1,0 +1,1 @@
+"""The kernel bond, server side: what is in memory, and what runs."""

@@ -51,6 +51,9 @@ export class Chat {
   /** Grows with each frame that is drawn. */
   version = 0;
 
+  /** What parts of the panel remember while they are off the page. */
+  readonly kept = new Map<string, boolean | number | string | undefined>();
+
   private socket: SessionSocket | undefined;
   private readonly arrived: Event[] = [];
   private scheduled = false;

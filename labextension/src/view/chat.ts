@@ -46,6 +46,7 @@ export class Chat {
   stopping = false;
   loadingOlder = false;
   hasOlder = false;
+  rulesShown = false;
   /** Words for the live region: the last thing that needs telling. */
   announcement = '';
   /** Grows with each frame that is drawn. */
@@ -217,6 +218,17 @@ export class Chat {
     this.fold = undefined;
     this.arrived.length = 0;
     this.start(this.draw);
+  }
+
+  /** Shows the lasting permissions over the conversation, until they are closed. */
+  showRules(): void {
+    this.rulesShown = true;
+    this.touch();
+  }
+
+  hideRules(): void {
+    this.rulesShown = false;
+    this.touch();
   }
 
   dismiss(): void {

@@ -15,6 +15,7 @@ import {
 } from './notice.js';
 import { PermissionCard } from './permission.js';
 import { PlanLine } from './plan.js';
+import { Rules } from './rules.js';
 import { layout, Sections } from './sections.js';
 import type { Layout, Section } from './sections.js';
 import { Steps } from './steps.js';
@@ -196,7 +197,8 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
           <ConnectionCard chat={chat} />
         </div>
       </div>
-      {away && (
+      {chat.rulesShown && <Rules chat={chat} />}
+      {away && !chat.rulesShown && (
         <button type="button" class="al-button al-pill" onClick={toEnd}>
           <Icon name="down" />{t('New messages')}
         </button>

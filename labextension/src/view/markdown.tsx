@@ -31,7 +31,7 @@ interface MarkdownProps {
 
 export const Markdown = memo(({ text, done }: MarkdownProps): JSX.Element => {
   const blocks = useRef<Blocks | null>(null);
-  const kept = useRef<readonly KeptGroup[]>([]);
+  const kept = useRef<KeptGroup[]>([]);
   const pace = useRef({ cost: 0, drawn: 0 });
   const [, again] = useState(0);
   blocks.current ??= new Blocks();
@@ -53,38 +53,47 @@ export const Markdown = memo(({ text, done }: MarkdownProps): JSX.Element => {
     return timer === undefined ? undefined : () => clearTimeout(timer);
   });
   const { list } = blocks.current;
-  const before = kept.current;
-  const groups: KeptGroup[] = [];
-  for (let from = 0; from < list.length; from += GROUP) {
-    const known = before[groups.length];
-    const first = list[from];
-    const last = list[from + GROUP - 1];
+  const { current: groups } = kept;
+  const count = Math.ceil(list.length / GROUP);
+  groups.length = Math.min(groups.length, count);
+  const grown: KeptGroup[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const from = index * GROUP;
+    const known = groups[index];
     // Blocks become final in order: a full group whose last is final never changes again.
-    if (known && last?.final && known.first === first && known.last === last) {
-      groups.push(known);
-    } else {
-      const drawn = (
-        <div class="al-blocks" key={from}>
-          {list.slice(from, from + GROUP).map(block => <OneBlock key={block.key} block={block} />)}
-        </div>
-      );
-      groups.push({ first, last, drawn });
+    if (!known) {
+      groups.push({ blocks: list.slice(from, from + GROUP) });
+    } else if (!known.blocks[GROUP - 1]?.final || known.blocks[0] !== list[from] || known.blocks[GROUP - 1] !== list[from + GROUP - 1]) {
+      known.blocks = list.slice(from, from + GROUP);
+      grown.push(known);
     }
   }
-  kept.current = groups;
+  useLayoutEffect(() => grown.forEach(group => group.draw?.()));
   return (
-    <div class={`al-say ${done ? '' : 'al-live'}`} dir="auto">{groups.map(group => group.drawn)}</div>
+    <div class={`al-say ${done ? '' : 'al-live'}`} dir="auto"><Groups groups={groups} count={count} /></div>
   );
 });
 
-/** A group as it was drawn: given back unchanged, it is not even compared. */
+/** Groups that change are drawn by themselves: what is finished costs nothing when more comes. */
 interface KeptGroup {
-  readonly first: Block | undefined;
-  readonly last: Block | undefined;
-  readonly drawn: JSX.Element;
+  blocks: readonly Block[];
+  draw?: () => void;
 }
 
-const OneBlock = memo(({ block }: { block: Block }): JSX.Element | null =>
+const Groups = memo(({ groups, count }: { groups: readonly KeptGroup[]; count: number }): JSX.Element => (
+  <>{groups.slice(0, count).map((group, index) => <Group key={index} group={group} />)}</>
+));
+
+const Group = memo(({ group }: { group: KeptGroup }): JSX.Element => {
+  const [, again] = useState(0);
+  useLayoutEffect(() => {
+    group.draw = () => again(n => n + 1);
+    return () => delete group.draw;
+  }, [group]);
+  return <div class="al-blocks">{group.blocks.map(block => <OneBlock key={block.key} block={block} />)}</div>;
+});
+
+export const OneBlock = memo(({ block }: { block: Block }): JSX.Element | null =>
   drawBlock(block.token, block.final)
 );
 

@@ -225,6 +225,12 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
             <OptionButton option={option} index={index} disabled={answered} ready={ready} choose={() => answer(option)} />
           ))}
         </div>
+        {request.options.some(option => option.kind.endsWith('always')) && (
+          <div class="al-foot-note al-lasting">
+            {t('What lasts can be seen and revoked:')}
+            <button type="button" class="al-link" onClick={() => chat.showRules()}>{t('Permissions…')}</button>
+          </div>
+        )}
         {no && (
           <form class="al-tell" onSubmit={event => {
             event.preventDefault();

@@ -4,5 +4,6 @@ import { fileURLToPath } from 'node:url';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
 export const esm = resolve(root, '../agent_lab/static/chat.js');
+export const math = resolve(root, '../agent_lab/static/math.js');
 export const labextension = resolve(root, '../agent_lab/labextension');
 export const lib = resolve(root, 'lib');

@@ -1,4 +1,5 @@
 /** A Lumino widget around one mounted chat: finds the session, loads the bundle, says what stands in the way. */
+import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Message } from '@lumino/messaging';
@@ -10,6 +11,7 @@ import type { ContextItem } from '../protocol';
 import type { ChatHandle, ChatHost } from '../view/host';
 
 import { loadBundle } from './bundle';
+import { insertCell, replaceCell } from './cells';
 import { createCard } from './card';
 import type { CardContent } from './card';
 import { RefusedError } from './client';
@@ -24,6 +26,8 @@ export interface ChatOptions {
   readonly openFile: (session: Session, path: string, line?: number) => void;
   /** Null where there are no terminals. */
   readonly openTerminal: ((session: Session, command?: string) => void) | null;
+  /** The notebook that code of a session goes to; null where there is none. */
+  readonly notebook: (session: Session) => NotebookPanel | null;
   /** How to make another session where the wanted one is gone. */
   readonly startAnew: SessionSource;
 }
@@ -131,7 +135,7 @@ export class ChatWidget extends Widget {
   }
 
   private _host(session: Session): ChatHost {
-    const { client, openFile, openTerminal, trans } = this._options;
+    const { client, notebook, openFile, openTerminal, trans } = this._options;
     return {
       api: client.api,
       wsApi: client.wsApi,
@@ -146,6 +150,15 @@ export class ChatWidget extends Widget {
           openTerminal(session, command);
         }
       }),
+      // Asked at each drawing: notebooks come and go while a chat is open.
+      get insertCell() {
+        const found = notebook(session);
+        return found ? (code: string) => insertCell(found, code) : undefined;
+      },
+      get replaceCell() {
+        const found = notebook(session);
+        return found?.content.activeCell ? (code: string) => replaceCell(found, code) : undefined;
+      },
       onTitle: (title, status) => {
         this._titled.emit({ title, status });
       },

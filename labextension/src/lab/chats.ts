@@ -1,6 +1,8 @@
 /** Plugin: makes every chat of this page and remembers which one a person used last. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import type { IDocumentWidget } from '@jupyterlab/docregistry';
+import { INotebookTracker } from '@jupyterlab/notebook';
+import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { Terminal } from '@jupyterlab/terminal';
 import type { MainAreaWidget } from '@jupyterlab/apputils';
@@ -41,13 +43,22 @@ async function openTerminal(app: JupyterFrontEnd, session: Session, command?: st
   }
 }
 
+/** The session's own notebook where it is open; for a session without one, the notebook in front. */
+function notebookOf(notebooks: INotebookTracker | null, session: Session): NotebookPanel | null {
+  const path = session.notebook?.path;
+  if (path === undefined) {
+    return notebooks?.currentWidget ?? null;
+  }
+  return notebooks?.find(panel => panel.context.localPath === path) ?? null;
+}
+
 export const chats: JupyterFrontEndPlugin<IChats> = {
   id: PLUGIN_ID,
   description: 'Chats with agents beside notebooks and terminals.',
   autoStart: true,
-  optional: [ITranslator],
+  optional: [ITranslator, INotebookTracker],
   provides: IChats,
-  activate(app: JupyterFrontEnd, translator: ITranslator | null): IChats {
+  activate(app: JupyterFrontEnd, translator: ITranslator | null, notebooks: INotebookTracker | null): IChats {
     const trans = (translator ?? nullTranslator).load('agent_lab');
     const client = new Client(app.serviceManager.serverSettings);
     // In the order of use, the last used at the end.
@@ -62,6 +73,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
           client,
           trans,
           startAnew,
+          notebook: session => notebookOf(notebooks, session),
           openFile: (session, path, line) => void openFile(app, session, path, line),
           openTerminal:
             openOwnTerminal || app.commands.hasCommand(NEW_TERMINAL)

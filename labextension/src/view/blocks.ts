@@ -2,6 +2,7 @@
 
 import { Lexer } from 'marked';
 import type { Links, Token } from 'marked';
+import { options } from './math.js';
 
 /** `key` stays with the block while it grows; `final`: no later text changes it. */
 export interface Block {
@@ -71,7 +72,7 @@ export class Blocks {
     if (text.length > LONGEST_TAIL && !done) {
       return [raw(text)];
     }
-    const lexer = new Lexer({ gfm: true });
+    const lexer = new Lexer(options(text, !done));
     Object.assign(lexer.tokens.links, this.links);
     try {
       const tokens = lexer.lex(text);

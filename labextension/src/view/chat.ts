@@ -46,10 +46,14 @@ export class Chat {
   stopping = false;
   loadingOlder = false;
   hasOlder = false;
+  rulesShown = false;
   /** Words for the live region: the last thing that needs telling. */
   announcement = '';
   /** Grows with each frame that is drawn. */
   version = 0;
+
+  /** What parts of the panel remember while they are off the page. */
+  readonly kept = new Map<string, boolean | number | string | undefined>();
 
   private socket: SessionSocket | undefined;
   private readonly arrived: Event[] = [];
@@ -214,6 +218,17 @@ export class Chat {
     this.fold = undefined;
     this.arrived.length = 0;
     this.start(this.draw);
+  }
+
+  /** Shows the lasting permissions over the conversation, until they are closed. */
+  showRules(): void {
+    this.rulesShown = true;
+    this.touch();
+  }
+
+  hideRules(): void {
+    this.rulesShown = false;
+    this.touch();
   }
 
   dismiss(): void {

@@ -1,9 +1,11 @@
 /** The conversation: sections drawn once and kept, following the newest line while it is in sight. */
 
 import type { JSX } from 'preact';
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Item } from '../transcript.js';
 import type { Chat, Sending } from './chat.js';
+import { Chunks, Heights, nearOf, wordsOf } from './chunks.js';
+import type { Chunk } from './chunks.js';
 import { Markdown } from './markdown.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -13,6 +15,7 @@ import {
 } from './notice.js';
 import { PermissionCard } from './permission.js';
 import { PlanLine } from './plan.js';
+import { Rules } from './rules.js';
 import { layout, Sections } from './sections.js';
 import type { Layout, Section } from './sections.js';
 import { Steps } from './steps.js';
@@ -23,27 +26,48 @@ import { SendingMessage, UserMessage } from './userMessage.js';
 
 /** Nearer to the end than this (px), the log follows what is added. */
 const NEAR = 32;
+/** A selection over more chunks than this is not kept whole while one scrolls. */
+const LONGEST_SELECTION = 40;
 
 export function Conversation({ chat }: { chat: Chat }): JSX.Element {
   const log = useRef<HTMLDivElement>(null);
+  const inner = useRef<HTMLDivElement>(null);
   const following = useRef(true);
   /** The next scroll event is of our own making and says nothing about the reader. */
   const own = useRef(false);
   const top = useRef(0);
+  const view = useRef(0);
   const [away, setAway] = useState(false);
-  const sections = useRef<Sections | null>(null);
   const anchor = useRef<{ element: Element; top: number } | null>(null);
-  sections.current ??= new Sections();
+  const past = useRef<Past | null>(null);
+  past.current ??= new Past();
+  const { sections, chunks, heights } = past.current;
   const { transcript } = chat;
-  const before = sections.current.list;
-  const list = transcript ? sections.current.update(transcript.items) : [];
+  const before = chunks.list;
+  const list = transcript ? sections.update(transcript.items) : [];
+  const all = chunks.update(list);
+  const windowAgain = useAgain();
 
-  // Older sections are put above what is being read: it has to stay where it is on the screen.
-  const grewAbove = before.length > 0 && list.length > 0 && before[0]?.key !== list[0]?.key;
+  // Older ones are put above what is being read: it has to stay where it is on the screen.
+  const added = before.length ? all.findIndex(chunk => chunk.key === before[0]!.key) : 0;
+  const grewAbove = added > 0 || (added === 0 && before.length > 0 && all[0]?.sections[0]?.key !== before[0]?.sections[0]?.key);
   if (grewAbove && log.current) {
-    const element = log.current.querySelector(`[data-section="${CSS.escape(before[0]!.key)}"]`);
-    anchor.current = element && { element, top: element.getBoundingClientRect().top };
+    top.current += heights.sum(all, 0, added);
+    anchor.current = firstInSight(log.current);
   }
+
+  const near = nearOf(
+    all, heights, { top: top.current, view: view.current || 900, atEnd: following.current },
+    past.current.near, past.current.pinned
+  );
+  past.current.near = near.keys;
+  useEffect(() => {
+    if (near.more) {
+      const frame = requestAnimationFrame(windowAgain);
+      return () => cancelAnimationFrame(frame);
+    }
+    return undefined;
+  });
 
   useLayoutEffect(() => {
     const element = log.current;
@@ -52,16 +76,19 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
     }
     if (anchor.current?.element.isConnected) {
       element.scrollTop += anchor.current.element.getBoundingClientRect().top - anchor.current.top;
+      top.current = element.scrollTop;
     }
     anchor.current = null;
   });
 
   // Following is left to the observer: it is called when the frame's layout is done, so asking for
   // the height costs nothing. Asked during the drawing, each token would lay the page out once more.
-  const inner = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const watch = new ResizeObserver(() => {
       const element = log.current;
+      if (element) {
+        view.current = element.clientHeight;
+      }
       if (element && following.current) {
         const before = element.scrollTop;
         element.scrollTop = element.scrollHeight;
@@ -79,19 +106,37 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
 
   const onScroll = (): void => {
     const element = log.current;
+    const kept = past.current;
     if (own.current) {
       own.current = false;
-    } else if (element) {
+    } else if (element && kept) {
       const left = element.scrollHeight - element.scrollTop - element.clientHeight;
       // The first step upwards is a small one where scrolling is smooth: it counts as one.
       const near = left < (element.scrollTop < top.current ? 1 : NEAR);
       top.current = element.scrollTop;
       following.current = near;
+      kept.pinned = pinnedIn(element, kept.chunks.list);
+      windowAgain();
       if (near && away) {
         setAway(false);
       }
     }
   };
+  // The browser's own search has found words in a part that is not drawn.
+  useEffect(() => {
+    const found = (event: Event): void => {
+      const chunk = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-chunk]') : null;
+      if (chunk && past.current) {
+        following.current = false;
+        past.current.near = new Set([...past.current.near, Number(chunk.dataset['chunk'])]);
+        top.current = chunk.offsetTop;
+        windowAgain();
+      }
+    };
+    const element = inner.current;
+    element?.addEventListener('beforematch', found);
+    return () => element?.removeEventListener('beforematch', found);
+  }, []);
   // What a person opens stays under the pointer: it is not scrolled away to follow the end.
   const onOpen = (event: MouseEvent): void => {
     if (event.target instanceof Element && event.target.closest('[aria-expanded]')) {
@@ -122,6 +167,9 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
   }, [sendingCount]);
 
   const empty = transcript !== undefined && list.length === 0 && chat.sending.length === 0;
+  // All parts of the turn that runs are live, however long it is.
+  const running = chat.busy ? lastPrompt(list) : list.length;
+  let at = 0;
   return (
     <div class="al-middle">
       <div class="al-log" role="log" aria-live="off" aria-label={t('Conversation')} tabIndex={0} ref={log}
@@ -135,17 +183,22 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
         <div ref={inner}>
           {chat.hasOlder && <Older chat={chat} log={log} />}
           {empty && <Empty chat={chat} />}
-          {list.map((section, index) => (
-            <SectionRows key={section.key} section={section} last={index === list.length - 1}
-              live={index === list.length - 1 && chat.busy} />
-          ))}
+          {all.map((chunk, index) => {
+            const from = at;
+            at += chunk.sections.length;
+            return (
+              <ChunkRows key={chunk.key} chunk={chunk} heights={heights} near={near.keys.has(chunk.key)}
+                last={index === all.length - 1} live={Math.min(chunk.sections.length, Math.max(0, running - from))} />
+            );
+          })}
           {chat.sending.map((each: Sending) => (
             <SendingMessage key={each.id} sending={each} lost={chat.connection.name !== 'open'} />
           ))}
           <ConnectionCard chat={chat} />
         </div>
       </div>
-      {away && (
+      {chat.rulesShown && <Rules chat={chat} />}
+      {away && !chat.rulesShown && (
         <button type="button" class="al-button al-pill" onClick={toEnd}>
           <Icon name="down" />{t('New messages')}
         </button>
@@ -153,6 +206,109 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
     </div>
   );
 }
+
+/** Where the newest turn begins; 0 where that is not among what was loaded. */
+function lastPrompt(sections: readonly Section[]): number {
+  let at = sections.length - 1;
+  while (at > 0 && sections[at]!.type !== 'user_message') {
+    at -= 1;
+  }
+  return Math.max(0, at);
+}
+
+/** What this view remembers of a conversation from one drawing to the next. */
+class Past {
+  readonly sections = new Sections();
+  readonly chunks = new Chunks();
+  readonly heights = new Heights();
+  near: ReadonlySet<number> = new Set();
+  /** Drawn wherever they are: what has the focus, and what is selected. */
+  pinned: ReadonlySet<number> = new Set();
+}
+
+function useAgain(): () => void {
+  const [, set] = useState(0);
+  return useCallback(() => set(n => n + 1), []);
+}
+
+function firstInSight(log: HTMLElement): { element: Element; top: number } | null {
+  const from = log.getBoundingClientRect().top;
+  // The first one is left out: it may have been cut off, and become part of what comes before it.
+  for (const element of [...log.querySelectorAll('[data-section]')].slice(1)) {
+    const { top, bottom } = element.getBoundingClientRect();
+    if (bottom > from) {
+      return { element, top };
+    }
+  }
+  return null;
+}
+
+function pinnedIn(log: HTMLElement, chunks: readonly Chunk[]): ReadonlySet<number> {
+  const keyOf = (node: Node | null | undefined): number | undefined => {
+    const element = node instanceof Element ? node : node?.parentElement;
+    const chunk = element && log.contains(element) ? element.closest<HTMLElement>('[data-chunk]') : null;
+    return chunk ? Number(chunk.dataset['chunk']) : undefined;
+  };
+  const pinned = new Set<number>();
+  const focused = keyOf(log.ownerDocument.activeElement);
+  if (focused !== undefined) {
+    pinned.add(focused);
+  }
+  const selection = log.ownerDocument.getSelection();
+  const ends = selection?.isCollapsed === false ? [keyOf(selection.anchorNode), keyOf(selection.focusNode)] : [];
+  const [a, b] = ends;
+  if (a !== undefined && b !== undefined) {
+    const between = chunks.filter(({ key }) => key >= Math.min(a, b) && key <= Math.max(a, b));
+    between.slice(0, LONGEST_SELECTION).forEach(({ key }) => pinned.add(key));
+  }
+  return pinned;
+}
+
+/** Without it nothing can be said to be hidden only until it is searched for. */
+const SEARCHABLE = typeof document !== 'undefined' && 'onbeforematch' in document;
+
+interface ChunkProps {
+  readonly chunk: Chunk;
+  readonly heights: Heights;
+  readonly near: boolean;
+  readonly last: boolean;
+  /** From this one of its sections on, the turn runs. */
+  readonly live: number;
+}
+
+const ChunkRows = memo(({ chunk, heights, near, last, live }: ChunkProps): JSX.Element => {
+  const at = useRef<HTMLDivElement>(null);
+  const drawn = useRef(chunk);
+  drawn.current = chunk;
+  useEffect(() => {
+    if (!near || !at.current) {
+      return undefined;
+    }
+    const watch = new ResizeObserver(entries => {
+      const box = entries.at(-1)?.borderBoxSize[0];
+      if (box && box.blockSize > 0) {
+        heights.measured(drawn.current, box.blockSize);
+      }
+    });
+    watch.observe(at.current);
+    return () => watch.disconnect();
+  }, [near]);
+  const { key, sections } = chunk;
+  return near
+    ? (
+      <div class="al-chunk" data-chunk={key} ref={at}>
+        {sections.map((section, index) => (
+          <SectionRows key={section.key} section={section} last={last && index === sections.length - 1} live={index >= live} />
+        ))}
+      </div>
+    )
+    : (
+      <div class="al-chunk al-far" data-chunk={key} ref={at} style={{ height: `${heights.of(chunk)}px` }}
+        {...(SEARCHABLE ? { hidden: 'until-found' } : {})}>
+        {SEARCHABLE ? wordsOf(chunk) : null}
+      </div>
+    );
+});
 
 interface OlderProps {
   readonly chat: Chat;
@@ -169,7 +325,7 @@ function Older({ chat, log }: OlderProps): JSX.Element {
           void chat.loadOlder();
         }
       },
-      { root: log.current, rootMargin: '400px 0px 0px 0px' }
+      { root: log.current, rootMargin: '1200px 0px 0px 0px' }
     );
     if (at.current) {
       watch.observe(at.current);
@@ -209,7 +365,7 @@ interface SectionProps {
 const SectionRows = memo(({ section, last, live }: SectionProps): JSX.Element => {
   const parts = layout(section.items, !live);
   return (
-    <div class={`al-section ${last ? 'al-last' : ''}`} data-section={section.key}>
+    <div class="al-section" data-section={section.key}>
       {parts.rows.map(row =>
         row.type === 'item'
           ? <ItemRow key={`${row.item.type}:${row.item.id}`} item={row.item} parts={parts} last={last} live={live} />

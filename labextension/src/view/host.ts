@@ -14,10 +14,10 @@ export interface ChatHost {
   socketUrl(path: string): string;
   openFile?(path: string, line?: number): void;
   openTerminal?(command?: string): void;
-  /** New code cell below the active one. Absent where there is no notebook, as is `replaceCell`. */
-  insertCell?(code: string): void;
+  /** New code cell below the active one. Undefined while there is no notebook, as is `replaceCell`. */
+  readonly insertCell?: ((code: string) => void) | undefined;
   /** The active cell's source; undo brings the old one back. */
-  replaceCell?(code: string): void;
+  readonly replaceCell?: ((code: string) => void) | undefined;
   /** What the page itself can offer to `@`: cells of the notebook, the terminal beside. */
   references?(): Promise<readonly Reference[]>;
   /** Show another session in place of this one. */

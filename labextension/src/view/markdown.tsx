@@ -7,10 +7,14 @@ import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Blocks } from './blocks.js';
 import type { Block } from './blocks.js';
 import { useChat } from './context.js';
+import { Formula } from './formula.js';
 import { highlight } from './highlight.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
+import type { IconName } from './icons.js';
 import { imageSource, linkTarget } from './links.js';
+import { options } from './math.js';
+import type { MathToken } from './math.js';
 import { memo } from './memo.js';
 import { sanitise } from './sanitise.js';
 import { hasCodes, Visible, words } from './text.js';
@@ -27,7 +31,7 @@ interface MarkdownProps {
 
 export const Markdown = memo(({ text, done }: MarkdownProps): JSX.Element => {
   const blocks = useRef<Blocks | null>(null);
-  const kept = useRef<readonly KeptGroup[]>([]);
+  const kept = useRef<KeptGroup[]>([]);
   const pace = useRef({ cost: 0, drawn: 0 });
   const [, again] = useState(0);
   blocks.current ??= new Blocks();
@@ -49,38 +53,47 @@ export const Markdown = memo(({ text, done }: MarkdownProps): JSX.Element => {
     return timer === undefined ? undefined : () => clearTimeout(timer);
   });
   const { list } = blocks.current;
-  const before = kept.current;
-  const groups: KeptGroup[] = [];
-  for (let from = 0; from < list.length; from += GROUP) {
-    const known = before[groups.length];
-    const first = list[from];
-    const last = list[from + GROUP - 1];
+  const { current: groups } = kept;
+  const count = Math.ceil(list.length / GROUP);
+  groups.length = Math.min(groups.length, count);
+  const grown: KeptGroup[] = [];
+  for (let index = 0; index < count; index += 1) {
+    const from = index * GROUP;
+    const known = groups[index];
     // Blocks become final in order: a full group whose last is final never changes again.
-    if (known && last?.final && known.first === first && known.last === last) {
-      groups.push(known);
-    } else {
-      const drawn = (
-        <div class="al-blocks" key={from}>
-          {list.slice(from, from + GROUP).map(block => <OneBlock key={block.key} block={block} />)}
-        </div>
-      );
-      groups.push({ first, last, drawn });
+    if (!known) {
+      groups.push({ blocks: list.slice(from, from + GROUP) });
+    } else if (!known.blocks[GROUP - 1]?.final || known.blocks[0] !== list[from] || known.blocks[GROUP - 1] !== list[from + GROUP - 1]) {
+      known.blocks = list.slice(from, from + GROUP);
+      grown.push(known);
     }
   }
-  kept.current = groups;
+  useLayoutEffect(() => grown.forEach(group => group.draw?.()));
   return (
-    <div class={`al-say ${done ? '' : 'al-live'}`} dir="auto">{groups.map(group => group.drawn)}</div>
+    <div class={`al-say ${done ? '' : 'al-live'}`} dir="auto"><Groups groups={groups} count={count} /></div>
   );
 });
 
-/** A group as it was drawn: given back unchanged, it is not even compared. */
+/** Groups that change are drawn by themselves: what is finished costs nothing when more comes. */
 interface KeptGroup {
-  readonly first: Block | undefined;
-  readonly last: Block | undefined;
-  readonly drawn: JSX.Element;
+  blocks: readonly Block[];
+  draw?: () => void;
 }
 
-const OneBlock = memo(({ block }: { block: Block }): JSX.Element | null =>
+const Groups = memo(({ groups, count }: { groups: readonly KeptGroup[]; count: number }): JSX.Element => (
+  <>{groups.slice(0, count).map((group, index) => <Group key={index} group={group} />)}</>
+));
+
+const Group = memo(({ group }: { group: KeptGroup }): JSX.Element => {
+  const [, again] = useState(0);
+  useLayoutEffect(() => {
+    group.draw = () => again(n => n + 1);
+    return () => delete group.draw;
+  }, [group]);
+  return <div class="al-blocks">{group.blocks.map(block => <OneBlock key={block.key} block={block} />)}</div>;
+});
+
+export const OneBlock = memo(({ block }: { block: Block }): JSX.Element | null =>
   drawBlock(block.token, block.final)
 );
 
@@ -91,7 +104,7 @@ function drawBlock(token: Token, final: boolean): JSX.Element | null {
     const clean = words(token.raw);
     return token.type === 'raw'
       ? <p class="al-raw" dir="auto">{clean}</p>
-      : <>{new Lexer({ gfm: true }).lex(clean).map(each => drawBlock(each, final))}</>;
+      : <>{new Lexer(options(clean, false)).lex(clean).map(each => drawBlock(each, final))}</>;
   }
   if (token.type !== 'code' && token.raw.includes('<') && holdsHtml(token)) {
     return <Html token={token} />;
@@ -117,6 +130,8 @@ function drawBlock(token: Token, final: boolean): JSX.Element | null {
       return drawTable(known as Tokens.Table);
     case 'hr':
       return <hr />;
+    case 'math':
+      return drawMath(known as MathToken);
     case 'raw':
       return <p class="al-raw" dir="auto">{known.raw}</p>;
     case 'checkbox':
@@ -174,6 +189,8 @@ function inline(tokens: readonly Token[] | undefined): ComponentChildren {
         return (known as Tokens.Escape).text;
       case 'link':
         return <Link href={(known as Tokens.Link).href}>{inline(known.tokens)}</Link>;
+      case 'math':
+        return drawMath(known as MathToken);
       case 'image':
         return <Picture src={(known as Tokens.Image).href} alt={(known as Tokens.Image).text} />;
       case 'checkbox':
@@ -184,6 +201,13 @@ function inline(tokens: readonly Token[] | undefined): ComponentChildren {
         return token.raw;
     }
   });
+}
+
+/** Another formula is another element: what was wrong with one says nothing about the next. */
+function drawMath({ tex, raw, display, closed }: MathToken): JSX.Element {
+  return closed
+    ? <Formula key={tex} tex={tex} raw={raw} display={display} />
+    : <p class="al-raw" dir="auto"><Visible text={raw} /></p>;
 }
 
 function Checkbox({ checked }: { checked: boolean }): JSX.Element {
@@ -208,7 +232,7 @@ function holdsHtml(token: Token): boolean {
 function Html({ token }: { token: Token }): JSX.Element {
   const at = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    const nodes = sanitise(Parser.parse([token]));
+    const nodes = sanitise(Parser.parse([token], options(token.raw, false)));
     // Nothing of it may be shown: then its words are, as words.
     at.current?.replaceChildren(nodes.textContent.trim() || nodes.querySelector('img, hr') ? nodes : token.raw);
   }, [token]);
@@ -285,16 +309,56 @@ interface CodeProps {
   readonly final: boolean;
 }
 
+/** What is shown, not run: it goes into no cell. */
+const NO_CODE = new Set(['diff', 'patch', 'text', 'txt', 'output', 'console', 'json', 'yaml', 'toml', 'csv', 'html', 'xml']);
+
 function CodeBlock({ code, language, final }: CodeProps): JSX.Element {
+  const { host } = useChat();
+  const cell = final && !NO_CODE.has(language.toLowerCase());
   return (
     <div class="al-code">
       <div class="al-code-head">
         <span>{language || t('text')}</span>
+        {cell && host.insertCell && <CellButton icon="cellBelow" label={t('Insert as cell below')} act={() => put(host.insertCell, code)} />}
+        {cell && host.replaceCell && <CellButton icon="cellReplace" label={t('Replace cell')} act={() => put(host.replaceCell, code)} />}
         <CopyButton text={code} />
       </div>
       <Code code={code} language={final ? language : ''} />
     </div>
   );
+}
+
+/** False when the notebook is gone since the button was drawn. */
+function put(into: ((code: string) => void) | undefined, code: string): boolean {
+  into?.(code);
+  return into !== undefined;
+}
+
+interface CellButtonProps {
+  readonly icon: IconName;
+  readonly label: string;
+  act(): boolean;
+}
+
+/** Says that it was done, since what it did may be out of sight. */
+function CellButton({ icon, label, act }: CellButtonProps): JSX.Element {
+  const [done, set] = useBriefly();
+  return (
+    <button type="button" class="al-button al-quiet al-square" aria-label={done ? t('Done') : label} title={done ? t('Done') : label}
+      onClick={() => set(act())}>
+      <Icon name={done ? 'check' : icon} />
+    </button>
+  );
+}
+
+/** A state that is true for a moment after it was set. */
+function useBriefly(): [boolean, (on: boolean) => void] {
+  const [on, set] = useState(false);
+  useEffect(() => {
+    const timer = on ? setTimeout(() => set(false), 1500) : undefined;
+    return () => clearTimeout(timer);
+  }, [on]);
+  return [on, set];
 }
 
 /** Code in its colours; with no language, as it stands. */
@@ -346,11 +410,7 @@ async function copy(text: string, page: Document): Promise<boolean> {
 }
 
 export function CopyButton({ text }: { text: string }): JSX.Element {
-  const [copied, set] = useState(false);
-  useEffect(() => {
-    const timer = copied ? setTimeout(() => set(false), 1500) : undefined;
-    return () => clearTimeout(timer);
-  }, [copied]);
+  const [copied, set] = useBriefly();
   return (
     <button type="button" class="al-button al-quiet al-square" aria-label={copied ? t('Copied') : t('Copy code')}
       title={copied ? t('Copied') : t('Copy')}

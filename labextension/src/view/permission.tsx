@@ -10,6 +10,7 @@ import { elapsed, firstLine, pretty } from './format.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 import type { IconName } from './icons.js';
+import { useKept } from './kept.js';
 import { Line } from './line.js';
 import { Markdown } from './markdown.js';
 import { memo } from './memo.js';
@@ -47,7 +48,7 @@ export const PermissionCard = memo(({ item, live }: { item: PermissionItem; live
 /** What was decided, as one line; open, what it was about. */
 function Decided({ item }: { item: PermissionItem }): JSX.Element {
   const { request, answers, message } = item;
-  const [open, set] = useState(false);
+  const [open, set] = useKept<boolean>(`open:${item.id}`, false);
   const icon: IconName = request.kind === 'question' ? 'question' : request.kind === 'plan' ? 'todo' : 'shield';
   const chosen = request.options.find(option => option.option_id === item.option_id);
   const allowed = item.outcome === 'selected' && chosen?.kind.startsWith('allow') === true;
@@ -224,6 +225,12 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
             <OptionButton option={option} index={index} disabled={answered} ready={ready} choose={() => answer(option)} />
           ))}
         </div>
+        {request.options.some(option => option.kind.endsWith('always')) && (
+          <div class="al-foot-note al-lasting">
+            {t('What lasts can be seen and revoked:')}
+            <button type="button" class="al-link" onClick={() => chat.showRules()}>{t('Permissions…')}</button>
+          </div>
+        )}
         {no && (
           <form class="al-tell" onSubmit={event => {
             event.preventDefault();

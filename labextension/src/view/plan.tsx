@@ -6,6 +6,7 @@ import type { PlanEntry } from '../protocol.js';
 import type { Item, PlanItem, Transcript, UserItem } from '../transcript.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
+import { useKept } from './kept.js';
 import { Line } from './line.js';
 import { memo } from './memo.js';
 import { findLast } from './sections.js';
@@ -48,7 +49,7 @@ function planOf(items: readonly Item[], turn: string | undefined): PlanItem | un
 }
 
 export const PlanLine = memo(({ item }: { item: PlanItem }): JSX.Element => {
-  const [open, set] = useState(false);
+  const [open, set] = useKept<boolean>(`open:${item.id}`, false);
   const { entries } = item;
   return (
     <Line label={t('To-do list')} icon="todo" name={t('To-do list')} prose

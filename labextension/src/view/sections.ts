@@ -5,33 +5,68 @@ import type { Item, PermissionItem, ToolItem } from '../transcript.js';
 /** Replaced when one of its items is; else the same object as before. */
 export interface Section {
   readonly key: string;
+  /** The number of the event it begins with. */
+  readonly first: number;
+  readonly type: Item['type'];
   readonly items: readonly Item[];
 }
+
+/** A turn longer than this is drawn in parts, so that its newest line costs no more than a short one's. */
+const LONGEST = 60;
+
+/** Whether a part begins at an item, `size` items after the part before began. */
+const begins = (item: Item, size: number): boolean =>
+  item.type === 'user_message' ||
+  // What a call holds and what was decided about it come before the agent speaks on.
+  (size >= LONGEST && (item.type === 'agent_message' || item.type === 'agent_thought') && item.parent_tool_call_id === null);
 
 export class Sections {
   list: readonly Section[] = [];
 
   update(items: readonly Item[]): readonly Section[] {
-    const known = new Map(this.list.map(section => [section.key, section]));
+    const before = this.list;
     const list: Section[] = [];
+    // What is old stays in its order: the two lists are walked side by side.
+    let old = 0;
+    let known: Map<string, number> | undefined;
     for (let from = 0; from < items.length; ) {
       let to = from + 1;
-      while (to < items.length && items[to]?.type !== 'user_message') {
+      while (to < items.length && !begins(items[to]!, to - from)) {
         to += 1;
       }
       const first = items[from]!;
-      const key = `${first.type}:${first.id}:${first.seq}`;
-      const before = known.get(key);
-      const start = from;
-      const same =
-        before?.items.length === to - from &&
-        before.items.every((item, index) => item === items[start + index]);
-      list.push(same ? before : { key, items: items.slice(from, to) });
+      let then = before[old];
+      if (then && (then.first !== first.seq || then.type !== first.type)) {
+        known ??= new Map(before.map((section, index) => [section.key, index]));
+        old = known.get(keyOf(first)) ?? old;
+        then = before[old];
+      }
+      if (then && then.first === first.seq && then.type === first.type && isSame(then.items, items, from, to)) {
+        list.push(then);
+        old += 1;
+      } else {
+        list.push({ key: keyOf(first), first: first.seq, type: first.type, items: items.slice(from, to) });
+        old += then?.first === first.seq ? 1 : 0;
+      }
       from = to;
     }
     this.list = list;
     return list;
   }
+}
+
+const keyOf = (first: Item): string => `${first.type}:${first.id}:${first.seq}`;
+
+function isSame(before: readonly Item[], items: readonly Item[], from: number, to: number): boolean {
+  if (before.length !== to - from) {
+    return false;
+  }
+  for (let i = from; i < to; i += 1) {
+    if (items[i] !== before[i - from]) {
+      return false;
+    }
+  }
+  return true;
 }
 
 /** One line or block of a section: an item, or a run of finished calls that reads as "5 steps". */

@@ -1,20 +1,20 @@
 /** A run of finished calls as one line; open, the calls themselves. */
 
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
 import type { Item, ToolItem } from '../transcript.js';
 import { useChat } from './context.js';
 import { ItemRow } from './conversation.js';
 import { between, duration } from './format.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
+import { useKept } from './kept.js';
 import { Line } from './line.js';
 import type { Layout } from './sections.js';
 import { toolName, toolTarget } from './tools.js';
 
 export function Steps({ items, parts }: { items: readonly Item[]; parts: Layout }): JSX.Element {
   const chat = useChat();
-  const [open, setOpen] = useState(false);
+  const [open, setOpen] = useKept<boolean>(`steps:${items[0]?.id ?? ''}`, false);
   const calls = items.filter((item): item is ToolItem => item.type === 'tool_call');
   const title = t('{n} steps', { n: calls.length });
   const cwd = chat.session?.workspace.cwd ?? '';

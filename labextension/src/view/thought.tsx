@@ -1,11 +1,11 @@
 /** Thinking: live while it runs, then one quiet line. */
 
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
 import type { ThoughtItem } from '../transcript.js';
 import { useChat } from './context.js';
 import { duration, elapsed } from './format.js';
 import { t } from './i18n.js';
+import { useKept } from './kept.js';
 import { Line } from './line.js';
 import { Markdown } from './markdown.js';
 import { memo } from './memo.js';
@@ -13,7 +13,7 @@ import { useTicking } from './ticking.js';
 
 export const Thought = memo(({ item, live }: { item: ThoughtItem; live: boolean }): JSX.Element => {
   const chat = useChat();
-  const [wanted, want] = useState<boolean>();
+  const [wanted, want] = useKept<boolean | undefined>(`open:${item.id}`, undefined);
   const running = live && !item.done;
   useTicking(running);
   const open = wanted ?? running;

@@ -1,13 +1,13 @@
 /** One tool call: a line while closed; open, what went in and what came out. */
 
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
 import type { Item, PermissionItem, ToolItem } from '../transcript.js';
 import { useChat } from './context.js';
 import { ItemRow } from './conversation.js';
 import { between, duration, elapsed } from './format.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
+import { useKept } from './kept.js';
 import { Line } from './line.js';
 import { memo } from './memo.js';
 import type { Layout } from './sections.js';
@@ -25,7 +25,7 @@ interface ToolCardProps {
 
 function ToolCardView({ item, decision, children_, parts, live }: ToolCardProps): JSX.Element {
   const chat = useChat();
-  const [wanted, want] = useState<boolean>();
+  const [wanted, want] = useKept<boolean | undefined>(`open:${item.id}`, undefined);
   const waits = decision?.outcome === null && live;
   const runs = item.ended_at === null && live;
   const nested = children_ ?? [];

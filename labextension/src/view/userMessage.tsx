@@ -1,7 +1,6 @@
 /** A person's prompt: a tinted band, with what was sent beneath. */
 
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
 import type { ContentBlock, ContextItem } from '../protocol.js';
 import type { UserItem } from '../transcript.js';
 import { textOf } from '../transcript.js';
@@ -10,10 +9,12 @@ import { ContextText, contextIcon, contextLabel } from './chips.js';
 import { clock } from './format.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
+import { useKept } from './kept.js';
 import { memo } from './memo.js';
 import { Visible } from './text.js';
 
 interface BandProps {
+  readonly id: string;
   readonly content: readonly ContentBlock[];
   readonly context: readonly ContextItem[];
   readonly time: string;
@@ -22,9 +23,9 @@ interface BandProps {
 
 const LONG = 1500;
 
-function Band({ content, context, time, note }: BandProps): JSX.Element {
-  const [shown, show] = useState(false);
-  const [whole, showWhole] = useState(false);
+function Band({ id, content, context, time, note }: BandProps): JSX.Element {
+  const [shown, show] = useKept<boolean>(`sent:${id}`, false);
+  const [whole, showWhole] = useKept<boolean>(`whole:${id}`, false);
   const text = textOf(content);
   const others = content.filter(block => block.type !== 'text');
   const cut = text.length > LONG && !whole;
@@ -77,10 +78,10 @@ export const UserMessage = memo(({ item }: { item: UserItem }): JSX.Element => {
     : item.origin === 'review' ? t('sent back from a review')
     : item.origin === 'cli' ? t('from the command line')
     : t('from another program');
-  return <Band content={item.content} context={item.context} time={item.time} {...(from ? { note: from } : {})} />;
+  return <Band id={item.id} content={item.content} context={item.context} time={item.time} {...(from ? { note: from } : {})} />;
 });
 
 export function SendingMessage({ sending, lost }: { sending: Sending; lost: boolean }): JSX.Element {
-  const { content, context, time } = sending;
-  return <Band content={content} context={context} time={time} note={lost ? t('not sent yet') : t('sending')} />;
+  const { id, content, context, time } = sending;
+  return <Band id={id} content={content} context={context} time={time} note={lost ? t('not sent yet') : t('sending')} />;
 }

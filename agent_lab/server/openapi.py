@@ -199,12 +199,13 @@ def _operation(table: Table, route: Route, security: str) -> Node:
         if known is not said:
             known["content"] |= said["content"]
     answers["default"] = _answer("Failure")
+    name = route.run.__name__
     operation: Node = {
-        "operationId": route.run.__name__ if table is API else f"kernel_{route.run.__name__}",
+        "operationId": f"kernel_{name}" if security == "kernel" else name,
         "summary": route.summary,
-        "description": f"Jupyter's authorizer is asked for `{route.action}` on `agent_lab`."
-        if table is API
-        else "For code inside a kernel of this server.",
+        "description": "For code inside a kernel of this server."
+        if security == "kernel"
+        else f"Jupyter's authorizer is asked for `{route.action}` on `agent_lab`.",
         "security": [{security: []}],
         "parameters": [*_in_path(address), *_in_query(route.query.items())],
         "responses": dict(sorted(answers.items())),

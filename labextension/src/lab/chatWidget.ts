@@ -7,13 +7,14 @@ import type { ISignal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
 import type { ContextItem } from '../protocol';
-import type { ChatHandle, ChatHost } from '../view/host';
+import type { ChatHandle, ChatHost, Reference } from '../view/host';
 
 import { loadBundle } from './bundle';
 import { createCard } from './card';
 import type { CardContent } from './card';
 import { RefusedError } from './client';
 import type { Client, Session } from './client';
+import { acceptFiles, fromFolder } from './references';
 
 /** Where a chat's session comes from. `trust` is the person's answer about the workspace's own files. */
 export type SessionSource = (trust?: boolean) => Promise<Session>;
@@ -24,6 +25,10 @@ export interface ChatOptions {
   readonly openFile: (session: Session, path: string, line?: number) => void;
   /** Null where there are no terminals. */
   readonly openTerminal: ((session: Session, command?: string) => void) | null;
+  /** What `@` can attach from the page around a session. */
+  readonly references: (session: Session) => readonly Reference[];
+  /** Null where sessions have no place of their own. */
+  readonly openSession: ((id: string) => void) | null;
   /** How to make another session where the wanted one is gone. */
   readonly startAnew: SessionSource;
 }
@@ -34,6 +39,13 @@ export class ChatWidget extends Widget {
     this.addClass('al-Chat');
     this.node.addEventListener('focusin', () => {
       this._used.emit();
+    });
+    acceptFiles(this.node, paths => {
+      for (const path of paths) {
+        const shown = fromFolder(this._session?.workspace.path ?? '', path);
+        this.addContext({ type: 'file', label: shown, path: shown });
+      }
+      this.focus();
     });
   }
 
@@ -131,7 +143,7 @@ export class ChatWidget extends Widget {
   }
 
   private _host(session: Session): ChatHost {
-    const { client, openFile, openTerminal, trans } = this._options;
+    const { client, openFile, openSession, openTerminal, references, trans } = this._options;
     return {
       api: client.api,
       wsApi: client.wsApi,
@@ -146,6 +158,8 @@ export class ChatWidget extends Widget {
           openTerminal(session, command);
         }
       }),
+      references: () => Promise.resolve(references(session)),
+      ...(openSession && { openSession }),
       onTitle: (title, status) => {
         this._titled.emit({ title, status });
       },

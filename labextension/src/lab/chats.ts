@@ -1,6 +1,7 @@
 /** Plugin: makes every chat of this page and remembers which one a person used last. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import type { IDocumentWidget } from '@jupyterlab/docregistry';
+import { INotebookTracker } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { Terminal } from '@jupyterlab/terminal';
 import type { MainAreaWidget } from '@jupyterlab/apputils';
@@ -9,8 +10,9 @@ import type { CodeEditor } from '@jupyterlab/codeeditor';
 import { ChatWidget } from './chatWidget';
 import { Client } from './client';
 import type { Session } from './client';
-import { PLUGIN_ID } from './commands';
+import { CommandIDs, PLUGIN_ID } from './commands';
 import { serverPath } from './paths';
+import { notebookReferences, terminalReferences } from './references';
 import { typeCommand } from './terminalPane';
 import { IChats } from './tokens';
 
@@ -45,9 +47,9 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
   id: PLUGIN_ID,
   description: 'Chats with agents beside notebooks and terminals.',
   autoStart: true,
-  optional: [ITranslator],
+  optional: [INotebookTracker, ITranslator],
   provides: IChats,
-  activate(app: JupyterFrontEnd, translator: ITranslator | null): IChats {
+  activate(app: JupyterFrontEnd, notebooks: INotebookTracker | null, translator: ITranslator | null): IChats {
     const trans = (translator ?? nullTranslator).load('agent_lab');
     const client = new Client(app.serviceManager.serverSettings);
     // In the order of use, the last used at the end.
@@ -57,11 +59,22 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
       get lastUsed() {
         return used.at(-1) ?? null;
       },
-      create(startAnew, openOwnTerminal) {
+      create(startAnew, openOwnTerminal, terminalBeside) {
         const chat = new ChatWidget({
           client,
           trans,
           startAnew,
+          references: session => {
+            const own = notebooks?.find(panel => panel.context.localPath === session.notebook?.path);
+            const notebook = own ?? notebooks?.currentWidget;
+            return [
+              ...(notebook ? notebookReferences(notebook, trans) : []),
+              ...terminalReferences(terminalBeside?.() ?? null, trans)
+            ];
+          },
+          openSession: app.commands.hasCommand(CommandIDs.open)
+            ? id => void app.commands.execute(CommandIDs.open, { session: id })
+            : null,
           openFile: (session, path, line) => void openFile(app, session, path, line),
           openTerminal:
             openOwnTerminal || app.commands.hasCommand(NEW_TERMINAL)

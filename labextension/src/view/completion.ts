@@ -36,6 +36,7 @@ export interface Found<T extends Offer = Offer> extends Match {
 
 /** Up to this rank the letters stand together in the name: what Enter may take without being told. */
 export const CLOSE = 3;
+const ABOUT = 6;
 const MOST_OF_A_GROUP = 8;
 const MOST_UNASKED = 5;
 
@@ -91,7 +92,9 @@ export function match(query: string, label: string): Match | undefined {
 export function fitting<T extends Offer>(offers: readonly T[], query: string): Found<T>[] {
   const groups = new Map<Group, Found<T>[]>();
   for (const offer of offers) {
-    const found = match(query, offer.label);
+    const found = match(query, offer.label) ??
+      // What it is about finds it too, but never marks it as meant.
+      (offer.detail.toLowerCase().includes(query.toLowerCase()) ? { rank: ABOUT, at: [] } : undefined);
     if (found) {
       const group = groups.get(offer.group) ?? [];
       group.push({ offer, ...found });

@@ -141,17 +141,18 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
     }
   };
 
-  const recall = (step: number): void => {
+  const recall = (step: number): boolean => {
     const texts = chat.history();
     const { at, draft } = history.current;
     const next = at + step;
     if (next < -1 || next >= texts.length) {
-      return;
+      return false;
     }
     history.current = { at: next, draft: at < 0 ? composer.text : draft };
     const text = next < 0 ? history.current.draft : texts[next] ?? '';
     composer.setText(text);
     ask(undefined);
+    return true;
   };
 
   const onKey = (event: TargetedKeyboardEvent<HTMLTextAreaElement>): void => {
@@ -196,16 +197,9 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
       event.preventDefault();
       send();
     } else if (bare && (key === 'ArrowUp' || key === 'ArrowDown') && area.selectionStart === area.selectionEnd) {
-      const caret = area.selectionStart;
-      const edge = key === 'ArrowUp' ? !area.value.slice(0, caret).includes('\n') : !area.value.slice(caret).includes('\n');
-      if (edge && (key === 'ArrowUp' || history.current.at >= 0)) {
-        // Only the browser knows where a long line is wrapped: where it moves the caret, there was a line to go to.
-        const { value } = area;
-        setTimeout(() => {
-          if (area.value === value && (area.selectionStart === caret || area.selectionStart === (key === 'ArrowUp' ? 0 : value.length)) && !wrapped(area, caret)) {
-            recall(key === 'ArrowUp' ? 1 : -1);
-          }
-        });
+      const up = key === 'ArrowUp';
+      if ((up || history.current.at >= 0) && atEdge(area, up) && recall(up ? 1 : -1)) {
+        event.preventDefault();
       }
     }
   };
@@ -383,7 +377,21 @@ function replace(area: HTMLTextAreaElement, from: number, to: number, text: stri
   }
 }
 
-/** The caret has moved within a line that is wrapped: it went to another row of it, not to the text's end. */
-function wrapped(area: HTMLTextAreaElement, before: number): boolean {
-  return area.selectionStart !== before && area.scrollHeight > 2 * parseFloat(getComputedStyle(area).lineHeight);
+/** The caret stands in the first row (else the last) as the text is wrapped on the screen. */
+function atEdge(area: HTMLTextAreaElement, first: boolean): boolean {
+  const { value, selectionStart: caret } = area;
+  if (first ? value.slice(0, caret).includes('\n') : value.slice(caret).includes('\n')) {
+    return false;
+  }
+  // A field does not tell where its rows begin; the same words in an element of the same width do.
+  const mirror = document.createElement('div');
+  mirror.className = 'al-input al-mirror';
+  mirror.style.width = `${area.clientWidth}px`;
+  const [here, edge] = [document.createElement('span'), document.createElement('span')];
+  const parts = [value.slice(0, caret), here, value.slice(caret) || '\u200b'];
+  mirror.append(...(first ? [edge, ...parts] : [...parts, edge]));
+  area.after(mirror);
+  const same = Math.abs(here.offsetTop - edge.offsetTop) < parseFloat(getComputedStyle(area).lineHeight) / 2;
+  mirror.remove();
+  return same;
 }

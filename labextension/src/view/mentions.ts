@@ -6,7 +6,6 @@ import type { ContextItem } from '../protocol.js';
 import { textOf } from '../transcript.js';
 import type { Chat } from './chat.js';
 import { contextIcon } from './chips.js';
-import { fitting } from './completion.js';
 import type { Offer } from './completion.js';
 import type { Reference } from './host.js';
 import { t } from './i18n.js';
@@ -23,7 +22,7 @@ export interface Mention extends Offer {
 const PAUSE = 60;
 const FILES = 20;
 const SESSIONS = 50;
-const EVENTS_OF_A_SESSION = 200;
+const EVENTS_OF_A_SESSION = 500;
 const WORDS_OF_A_SESSION = 20_000;
 
 /** `query` undefined: nothing is asked for. Gives what is known by now; it grows while answers come. */
@@ -60,9 +59,6 @@ export function useMentions(chat: Chat, query: string | undefined): readonly Men
   }, [query]);
   return asked ? [...near, ...files, ...sessions] : [];
 }
-
-/** Those that fit, in the order in which they are shown. */
-export const fittingMentions = (mentions: readonly Mention[], query: string) => fitting(mentions, query);
 
 function mentionOf(reference: Reference, index: number): Mention {
   const { kind, label, detail } = reference;
@@ -110,10 +106,10 @@ async function filesFor(chat: Chat, query: string, signal: AbortSignal): Promise
 
 async function otherSessions(chat: Chat, signal: AbortSignal): Promise<readonly Mention[]> {
   const found = (await read(chat, `sessions?limit=${SESSIONS}`, signal)) as
-    { sessions?: readonly { id: string; title: string; agent: string; notebook?: { path: string } | null }[] } | undefined;
+    { sessions?: readonly { id: string; title: string; agent: string; last_seq: number; notebook?: { path: string } | null }[] } | undefined;
   return (found?.sessions ?? [])
     .filter(({ id }) => id !== chat.host.sessionId)
-    .map(({ id, title, agent, notebook }): Mention => ({
+    .map(({ id, title, agent, last_seq, notebook }): Mention => ({
       id: `session-${id}`,
       group: 'session',
       icon: 'review',
@@ -121,13 +117,13 @@ async function otherSessions(chat: Chat, signal: AbortSignal): Promise<readonly 
       detail: t('session, {about}', { about: notebook?.path ?? agent }),
       words: `“${title}”`,
       inner: false,
-      item: () => lastWordsOf(chat, id, title)
+      item: () => lastWordsOf(chat, id, title, last_seq)
     }));
 }
 
 /** What was said at the end of another session, as its person and its agent said it. */
-async function lastWordsOf(chat: Chat, id: string, title: string): Promise<ContextItem> {
-  const route = `sessions/${encodeURIComponent(id)}/events?before=${Number.MAX_SAFE_INTEGER}&limit=${EVENTS_OF_A_SESSION}`;
+async function lastWordsOf(chat: Chat, id: string, title: string, lastSeq: number): Promise<ContextItem> {
+  const route = `sessions/${encodeURIComponent(id)}/events?before=${lastSeq + 1}&limit=${EVENTS_OF_A_SESSION}`;
   const { events } = decodeEvents(await read(chat, route, new AbortController().signal));
   const said = events.flatMap(({ body }) =>
     body.type === 'user_message' ? [`${t('The person')}: ${textOf(body.content)}`]

@@ -68,7 +68,7 @@ def test_the_context_says_what_fills_it_and_is_compacted(lab: Lab, page: Page) -
     context = window(panel, "What fills the context")
     expect(context).to_contain_text(re.compile(r"[\d,]+ of [\d,]+ tokens"))
     expect(context).to_contain_text(re.compile(r"compacts it by itself at \d"))
-    expect(context.get_by_role("row").filter(has_text=re.compile("Messages"))).to_be_visible()
+    expect(context.get_by_role("row").filter(has_text=re.compile("System prompt"))).to_be_visible()
     expect(context.get_by_role("row").filter(has_text=re.compile("Free space"))).to_be_visible()
     shares = context.locator(".al-bar-cell i").evaluate_all("all => all.map(i => i.offsetWidth)")
     assert max(shares) > 20
@@ -132,6 +132,26 @@ def test_a_fork_has_the_history_and_goes_its_own_way(lab: Lab, page: Page) -> No
     assert newest(lab) != origin
     said = [e for e in lab.events(origin) if e["type"] == "user_message"]
     assert len(said) == 1
+
+
+def test_a_fork_from_a_message_has_what_came_before_it(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "fork-here")
+    panel = open_split(page)
+    panel.answers("one")
+    panel.answers("two, said badly")
+    panel.answers("three")
+    panel.status("Idle")
+    band = panel.log.locator(".al-prompt", has_text="two, said badly")
+    band.hover()
+    band.get_by_role("button", name="Fork from here").click()
+    forked = Panel(page.locator(".al-Split").last)
+    expect(forked.button("one (fork)")).to_be_visible()
+    expect(forked.box).to_have_value("two, said badly")
+    forked.says("Answer to: one")
+    assert forked.log.get_by_text("two, said badly").count() == 0
+    forked.box.fill("two, said well")
+    forked.box.press("Enter")
+    forked.says("Answer to: two, said well")
 
 
 def test_a_deleted_session_comes_back(lab: Lab, page: Page) -> None:

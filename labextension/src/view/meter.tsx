@@ -142,7 +142,13 @@ function ContextParts({ chat, version, canCompact, close }: PartsProps): JSX.Ele
         {t('{used} of {size} tokens, {share}', { used: used.toLocaleString('en'), size: size.toLocaleString('en'), share: percent(used, size) })}
         {threshold !== null && <><br />{t('The agent compacts it by itself at {n} tokens, {share}.', { n: count(threshold), share: percent(threshold, size) })}</>}
       </p>
-      <Bars rows={categories.map(({ name, tokens, kind }) => ({ name, about: KINDS[kind] ? t(KINDS[kind]) : '', kind, tokens }))} size={size} />
+      <div class="al-whole" aria-hidden="true">
+        <i style={{ width: `${(used / size) * 100}%` }} />
+        {threshold !== null && <b style={{ insetInlineStart: `${(threshold / size) * 100}%` }} />}
+      </div>
+      <Bars size={size} rows={categories.map(({ name, tokens, kind }) => ({
+        name: kind === 'deferred' ? name.replace(/ \(deferred\)$/, '') : name, about: KINDS[kind] ? t(KINDS[kind]) : '', kind, tokens
+      }))} />
       {groups.map(group => {
         const inGroup = detail.filter(each => each.group === group).sort((a, b) => b.tokens - a.tokens);
         return (
@@ -172,13 +178,15 @@ interface BarsProps {
 }
 
 function Bars({ rows, size }: BarsProps): JSX.Element {
+  // Against the whole, all bars of a large context would be one pixel.
+  const most = Math.max(1, ...rows.map(({ kind, tokens }) => (kind === 'free' ? 0 : tokens)));
   return (
     <table class="al-bars">
       <tbody>
         {rows.map(({ name, about, kind, tokens }) => (
           <tr>
             <th scope="row"><Visible text={name} />{about && <span class="al-muted">, {about}</span>}</th>
-            <td class={`al-bar-cell al-kind-${kind}`} aria-hidden="true"><i style={{ width: `${Math.min(100, (tokens / size) * 100)}%` }} /></td>
+            <td class={`al-bar-cell al-kind-${kind}`} aria-hidden="true">{kind !== 'free' && <i style={{ width: `${(tokens / most) * 100}%` }} />}</td>
             <td class="al-number">{tokens.toLocaleString('en')}</td>
             <td class="al-number al-muted">{percent(tokens, size)}</td>
           </tr>

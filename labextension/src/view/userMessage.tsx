@@ -5,8 +5,10 @@ import { useState } from 'preact/hooks';
 import type { ContentBlock, ContextItem } from '../protocol.js';
 import type { UserItem } from '../transcript.js';
 import { textOf } from '../transcript.js';
+import { fork } from './actions.js';
 import type { Sending } from './chat.js';
 import { ContextText, contextIcon, contextLabel } from './chips.js';
+import { useChat } from './context.js';
 import { clock } from './format.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -18,11 +20,13 @@ interface BandProps {
   readonly context: readonly ContextItem[];
   readonly time: string;
   readonly note?: string;
+  /** What can be done with it. */
+  readonly action?: JSX.Element;
 }
 
 const LONG = 1500;
 
-function Band({ content, context, time, note }: BandProps): JSX.Element {
+function Band({ content, context, time, note, action }: BandProps): JSX.Element {
   const [shown, show] = useState(false);
   const [whole, showWhole] = useState(false);
   const text = textOf(content);
@@ -31,7 +35,7 @@ function Band({ content, context, time, note }: BandProps): JSX.Element {
   return (
     <div class="al-prompt">
       <p dir="auto"><Visible text={cut ? `${text.slice(0, LONG)}…` : text} /></p>
-      <time dateTime={time}>{clock(time)}</time>
+      <span class="al-prompt-side">{action}<time dateTime={time}>{clock(time)}</time></span>
       {cut && <button type="button" class="al-link" onClick={() => showWhole(true)}>{t('Show more')}</button>}
       {(others.length > 0 || context.length > 0 || note) && (
         <div class="al-sent">
@@ -77,8 +81,23 @@ export const UserMessage = memo(({ item }: { item: UserItem }): JSX.Element => {
     : item.origin === 'review' ? t('sent back from a review')
     : item.origin === 'cli' ? t('from the command line')
     : t('from another program');
-  return <Band content={item.content} context={item.context} time={item.time} {...(from ? { note: from } : {})} />;
+  return (
+    <Band content={item.content} context={item.context} time={item.time} action={<ForkButton item={item} />}
+      {...(from ? { note: from } : {})} />
+  );
 });
+
+/** A new session with all that came before this message, which waits there to be said otherwise. */
+export function ForkButton({ item }: { item: UserItem }): JSX.Element {
+  const chat = useChat();
+  return (
+    <button type="button" class="al-button al-quiet al-square al-fork" aria-label={t('Fork from here')}
+      title={t('Fork from here: a new session with what came before, and this message to write anew')}
+      onClick={() => void fork(chat, item.seq - 1, textOf(item.content))}>
+      <Icon name="branch" />
+    </button>
+  );
+}
 
 export function SendingMessage({ sending, lost }: { sending: Sending; lost: boolean }): JSX.Element {
   const { content, context, time } = sending;

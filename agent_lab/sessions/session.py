@@ -55,7 +55,6 @@ from agent_lab.protocol.events import (
     AnyBody,
     ContentBlock,
     ContextItem,
-    ImageBlock,
     Notebook,
     Notice,
     Origin,
@@ -254,7 +253,7 @@ class Session:
     def _check_prompt(self, prompt: Prompt) -> None:
         if not prompt.id or len(prompt.id) > 200:
             raise Invalid("A prompt needs an id of at most 200 characters.")
-        attached = prompt.context or any(isinstance(b, ImageBlock) for b in prompt.content)
+        attached = prompt.context or any(not isinstance(b, TextBlock) for b in prompt.content)
         if not attached and not text_of(prompt.content).strip():
             raise Invalid("The message is empty. Write something, or attach something.")
         attachments.check(prompt.content)
@@ -466,8 +465,7 @@ class Session:
             raise Invalid("A title cannot be empty.")
         if change.model is not None:
             plain_value(change.model, "model")
-        bypass = ("bypassPermissions",) if self._settings.may_bypass else ()
-        modes = (*info.permission_modes, *bypass)
+        modes = self._modes(info.permission_modes)
         if change.permission_mode is not None and change.permission_mode not in modes:
             raise Invalid(
                 f"There is no permission mode {change.permission_mode!r}. "
@@ -479,6 +477,11 @@ class Session:
                 raise Invalid(
                     f"There is no effort {change.effort!r}. Offered: {', '.join(info.efforts)}."
                 )
+
+    def _modes(self, modes: tuple[str, ...]) -> tuple[str, ...]:
+        """The permission modes offered here: the one that asks nothing where it is allowed."""
+        bypass = ("bypassPermissions",) if self._settings.may_bypass else ()
+        return (*(mode for mode in modes if mode != "bypassPermissions"), *bypass)
 
     # ------------------------------------------------------------ what the agent reports
 
@@ -750,6 +753,9 @@ class Session:
                     if self.info.title not in (NEW_TITLE, self._own_title):
                         return
                     self._own_title = body.title
+                if body.permission_modes is not UNSET:
+                    modes = self._modes(body.permission_modes)
+                    body = msgspec.structs.replace(body, permission_modes=modes)
                 if body.models and self.info.model is None:
                     body = msgspec.structs.replace(body, model=body.models[0].id)
                 changed = self._changes(body)

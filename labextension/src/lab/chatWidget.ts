@@ -8,7 +8,7 @@ import type { ISignal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
 import type { ContextItem } from '../protocol';
-import type { ChatHandle, ChatHost } from '../view/host';
+import type { ChatHandle, ChatHost, Reference } from '../view/host';
 
 import { loadBundle } from './bundle';
 import { insertCell, replaceCell } from './cells';
@@ -16,6 +16,7 @@ import { createCard } from './card';
 import type { CardContent } from './card';
 import { RefusedError } from './client';
 import type { Client, Session } from './client';
+import { acceptFiles, fromFolder } from './references';
 
 /** Where a chat's session comes from. `trust` is the person's answer about the workspace's own files. */
 export type SessionSource = (trust?: boolean) => Promise<Session>;
@@ -28,6 +29,10 @@ export interface ChatOptions {
   readonly openTerminal: ((session: Session, command?: string) => void) | null;
   /** The notebook that code of a session goes to; null where there is none. */
   readonly notebook: (session: Session) => NotebookPanel | null;
+  /** What `@` can attach from the page around a session. */
+  readonly references: (session: Session) => readonly Reference[];
+  /** Null where sessions have no place of their own. */
+  readonly openSession: ((id: string) => void) | null;
   /** How to make another session where the wanted one is gone. */
   readonly startAnew: SessionSource;
 }
@@ -38,6 +43,13 @@ export class ChatWidget extends Widget {
     this.addClass('al-Chat');
     this.node.addEventListener('focusin', () => {
       this._used.emit();
+    });
+    acceptFiles(this.node, paths => {
+      for (const path of paths) {
+        const shown = fromFolder(this._session?.workspace.path ?? '', path);
+        this.addContext({ type: 'file', label: shown, path: shown });
+      }
+      this.focus();
     });
   }
 
@@ -135,7 +147,7 @@ export class ChatWidget extends Widget {
   }
 
   private _host(session: Session): ChatHost {
-    const { client, notebook, openFile, openTerminal, trans } = this._options;
+    const { client, notebook, openFile, openSession, openTerminal, references, trans } = this._options;
     return {
       api: client.api,
       wsApi: client.wsApi,
@@ -159,6 +171,8 @@ export class ChatWidget extends Widget {
         const found = notebook(session);
         return found?.content.activeCell ? (code: string) => replaceCell(found, code) : undefined;
       },
+      references: () => Promise.resolve(references(session)),
+      ...(openSession && { openSession }),
       onTitle: (title, status) => {
         this._titled.emit({ title, status });
       },

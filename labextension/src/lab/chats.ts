@@ -11,8 +11,9 @@ import type { CodeEditor } from '@jupyterlab/codeeditor';
 import { ChatWidget } from './chatWidget';
 import { Client } from './client';
 import type { Session } from './client';
-import { PLUGIN_ID } from './commands';
+import { CommandIDs, PLUGIN_ID } from './commands';
 import { serverPath } from './paths';
+import { notebookReferences, terminalReferences } from './references';
 import { typeCommand } from './terminalPane';
 import { IChats } from './tokens';
 
@@ -56,9 +57,9 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
   id: PLUGIN_ID,
   description: 'Chats with agents beside notebooks and terminals.',
   autoStart: true,
-  optional: [ITranslator, INotebookTracker],
+  optional: [INotebookTracker, ITranslator],
   provides: IChats,
-  activate(app: JupyterFrontEnd, translator: ITranslator | null, notebooks: INotebookTracker | null): IChats {
+  activate(app: JupyterFrontEnd, notebooks: INotebookTracker | null, translator: ITranslator | null): IChats {
     const trans = (translator ?? nullTranslator).load('agent_lab');
     const client = new Client(app.serviceManager.serverSettings);
     // In the order of use, the last used at the end.
@@ -68,12 +69,23 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
       get lastUsed() {
         return used.at(-1) ?? null;
       },
-      create(startAnew, openOwnTerminal) {
+      create(startAnew, openOwnTerminal, terminalBeside) {
         const chat = new ChatWidget({
           client,
           trans,
           startAnew,
           notebook: session => notebookOf(notebooks, session),
+          references: session => {
+            const own = notebooks?.find(panel => panel.context.localPath === session.notebook?.path);
+            const notebook = own ?? notebooks?.currentWidget;
+            return [
+              ...(notebook ? notebookReferences(notebook, trans) : []),
+              ...terminalReferences(terminalBeside?.() ?? null, trans)
+            ];
+          },
+          openSession: app.commands.hasCommand(CommandIDs.open)
+            ? id => void app.commands.execute(CommandIDs.open, { session: id })
+            : null,
           openFile: (session, path, line) => void openFile(app, session, path, line),
           openTerminal:
             openOwnTerminal || app.commands.hasCommand(NEW_TERMINAL)

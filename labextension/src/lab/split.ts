@@ -113,7 +113,7 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
         if (command) {
           void pane.type(command);
         }
-      });
+      }, () => pane.terminal);
       const content = new SplitContent(
         chat,
         pane,

@@ -1,5 +1,6 @@
 /** What our plugins offer each other. */
 import type { NotebookPanel } from '@jupyterlab/notebook';
+import type { Terminal } from '@jupyterlab/terminal';
 import { Token } from '@lumino/coreutils';
 
 import type { ChatWidget, SessionSource } from './chatWidget';
@@ -12,7 +13,12 @@ export interface IChats {
   /** The chat that a person used last and that is still there. */
   readonly lastUsed: ChatWidget | null;
   /** A chat that this service knows until it is disposed of. `openTerminal` defaults to a terminal in a tab of its own. */
-  create(startAnew: SessionSource, openTerminal?: (command?: string) => void): ChatWidget;
+  create(
+    startAnew: SessionSource,
+    openTerminal?: (command?: string) => void,
+    /** The terminal beside the chat, for `@`. */
+    terminalBeside?: () => Terminal | null
+  ): ChatWidget;
 }
 
 export const IChats = new Token<IChats>('@agent-lab/labextension:IChats', 'The open chats with agents.');

@@ -10,6 +10,7 @@ import { Conversation } from './conversation.js';
 import { Header } from './header.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
+import { BypassLine } from './picks.js';
 import { PlanStrip } from './plan.js';
 import { Queue } from './queue.js';
 import { TroubleCard } from './notice.js';
@@ -46,13 +47,8 @@ export function App({ chat }: AppProps): JSX.Element {
         <footer class="al-foot">
           {chat.trouble && <TroubleCard trouble={chat.trouble} />}
           {transcript && <PlanStrip transcript={transcript} busy={chat.busy} />}
-          {session && session.queue.length > 0 && <Queue items={session.queue} />}
-          {session?.permission_mode === 'bypassPermissions' && (
-            <div class="al-bypass">
-              <Icon name="warning" />
-              <span>{t('Nothing is asked: every tool runs without your permission.')}</span>
-            </div>
-          )}
+          {session && session.queue.length > 0 && <Queue items={session.queue} busy={chat.busy} />}
+          {session?.permission_mode === 'bypassPermissions' && <BypassLine />}
           <Composer chat={chat} session={look} busy={chat.busy} stopping={chat.stopping}
             lost={chat.lostAt > 0} written={chat.composer.version} />
         </footer>

@@ -44,6 +44,8 @@ export class Chat {
   sending: readonly Sending[] = [];
   trouble: Trouble | undefined;
   stopping = false;
+  /** Deleted by the person here, who may take it back. */
+  removed = false;
   loadingOlder = false;
   hasOlder = false;
   rulesShown = false;

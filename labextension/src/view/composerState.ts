@@ -1,7 +1,8 @@
-/** What is being written: text, chips and images, kept in the browser until it is sent. */
+/** What is being written: text, chips and attachments, kept in the browser until it is sent. */
 
-import type { ContentBlock, ContextItem, ImageBlock } from '../protocol.js';
+import type { ContentBlock, ContextItem } from '../protocol.js';
 import { textOf } from '../transcript.js';
+import type { Attached } from './attachments.js';
 
 interface Draft {
   readonly text: string;
@@ -20,13 +21,16 @@ interface Stored extends Draft {
 const SAVE_AFTER = 300;
 /** Chips above this size are not kept over a reload: the browser's storage is small and shared. */
 const LARGEST_DRAFT = 200_000;
+/** Pictures are kept apart from the words, so that they are not written again with each word. */
+const LARGEST_ATTACHED = 1_500_000;
+const PREFIX = 'agent-lab:draft:';
 
 export class ComposerState {
   text = '';
   /** Grows with each change. */
   version = 0;
   context: readonly ContextItem[] = [];
-  images: readonly ImageBlock[] = [];
+  attached: readonly Attached[] = [];
 
   private element: HTMLTextAreaElement | null = null;
   private wanted = false;
@@ -36,13 +40,15 @@ export class ComposerState {
   private left: readonly Leaving[];
   private readonly gone = new AbortController();
   private saving: ReturnType<typeof setTimeout> | undefined;
+  private stored: readonly Attached[] = [];
 
   constructor(sessionId: string, private readonly changed: () => void) {
-    this.key = `agent-lab:draft:${sessionId}`;
+    this.key = PREFIX + sessionId;
     const draft = load(this.key);
     this.text = draft.text;
     this.context = draft.context;
     this.left = draft.leaving;
+    this.attached = this.stored = loadAttached(`${this.key}:attached`);
     // A reload may come sooner than the next save.
     window.addEventListener('pagehide', () => this.save(), { signal: this.gone.signal });
   }
@@ -61,13 +67,13 @@ export class ComposerState {
   }
 
   get empty(): boolean {
-    return !this.text.trim() && !this.images.length && !this.context.length;
+    return !this.text.trim() && !this.attached.length && !this.context.length;
   }
 
   /** What would be sent. */
   content(): ContentBlock[] {
     const text = this.text.trim();
-    return [...(text ? [{ type: 'text', text } as const] : []), ...this.images];
+    return [...(text ? [{ type: 'text', text } as const] : []), ...this.attached.map(each => each.block)];
   }
 
   setText(text: string): void {
@@ -88,20 +94,20 @@ export class ComposerState {
     this.keep();
   }
 
-  addImage(image: ImageBlock): void {
-    this.images = [...this.images, image];
-    this.tell();
+  attach(item: Attached): void {
+    this.attached = [...this.attached, item];
+    this.keep();
   }
 
-  dropImage(image: ImageBlock): void {
-    this.images = this.images.filter(each => each !== image);
-    this.tell();
+  detach(item: Attached): void {
+    this.attached = this.attached.filter(each => each !== item);
+    this.keep();
   }
 
   clear(): void {
     this.text = '';
     this.context = [];
-    this.images = [];
+    this.attached = [];
     this.keep();
     this.save();
   }
@@ -109,7 +115,8 @@ export class ComposerState {
   /** A prompt that was refused comes back, before what has been written since. */
   giveBack(content: readonly ContentBlock[], context: readonly ContextItem[]): void {
     this.text = [textOf(content), this.text].filter(Boolean).join('\n');
-    this.images = [...content.filter(block => block.type === 'image'), ...this.images];
+    const back = content.flatMap(block => (block.type === 'text' ? [] : [{ block, note: '', pasted: false }]));
+    this.attached = [...back, ...this.attached];
     this.context = [...context, ...this.context];
     this.keep();
   }
@@ -162,19 +169,33 @@ export class ComposerState {
     const { text, context } = this;
     const leaving = [...this.left, ...this.leaving];
     const draft = JSON.stringify({ text, context, leaving } satisfies Stored);
-    try {
-      if (text || context.length || leaving.length) {
-        const bare = leaving.map(each => ({ ...each, context: [] }));
-        localStorage.setItem(
-          this.key,
-          draft.length <= LARGEST_DRAFT ? draft : JSON.stringify({ text, context: [], leaving: bare } satisfies Stored)
-        );
-      } else {
-        localStorage.removeItem(this.key);
-      }
-    } catch {
-      // No storage, or none left: the draft lives as long as the page.
+    const bare = leaving.map(each => ({ ...each, context: [] }));
+    store(this.key, !text && !context.length && !leaving.length ? undefined
+      : draft.length <= LARGEST_DRAFT ? draft
+      : JSON.stringify({ text, context: [], leaving: bare } satisfies Stored));
+    if (this.attached !== this.stored) {
+      this.stored = this.attached;
+      const attached = JSON.stringify(this.attached);
+      store(`${this.key}:attached`,
+        this.attached.length && attached.length <= LARGEST_ATTACHED ? attached : undefined);
     }
+  }
+}
+
+/** What the composer of a session that is opened next begins with. */
+export function leaveDraft(sessionId: string, text: string): void {
+  store(PREFIX + sessionId, JSON.stringify({ text, context: [], leaving: [] } satisfies Stored));
+}
+
+function store(key: string, value: string | undefined): void {
+  try {
+    if (value === undefined) {
+      localStorage.removeItem(key);
+    } else {
+      localStorage.setItem(key, value);
+    }
+  } catch {
+    // No storage, or none left: the draft lives as long as the page.
   }
 }
 
@@ -188,5 +209,19 @@ function load(key: string): Stored {
     };
   } catch {
     return { text: '', context: [], leaving: [] };
+  }
+}
+
+function loadAttached(key: string): readonly Attached[] {
+  try {
+    const value = JSON.parse(localStorage.getItem(key) ?? 'null') as readonly Partial<Attached>[] | null;
+    return Array.isArray(value)
+      ? (value as readonly Partial<Attached>[]).flatMap(({ block, note, pasted }) =>
+          block?.type === 'image' || block?.type === 'resource'
+            ? [{ block, note: String(note ?? ''), pasted: pasted === true }]
+            : [])
+      : [];
+  } catch {
+    return [];
   }
 }

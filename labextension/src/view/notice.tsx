@@ -5,6 +5,7 @@ import { useState } from 'preact/hooks';
 import type {
   ExitItem, InvalidItem, NoticeItem, TurnItem, UnknownItem, UserItem
 } from '../transcript.js';
+import { restore } from './actions.js';
 import type { Chat, Trouble } from './chat.js';
 import { useChat } from './context.js';
 import { clock, cost, count, duration, elapsed, pretty } from './format.js';
@@ -54,6 +55,7 @@ interface Known {
   readonly icon: IconName;
   readonly title: string;
   readonly login?: boolean;
+  readonly tone?: 'info';
 }
 
 /** Reasons that have their own title, and what mends them. */
@@ -99,6 +101,8 @@ function known(reason: string, agent: string): Known | undefined {
       return { icon: 'warning', title: t('Nothing can be stored') };
     case 'already_resolved':
       return { icon: 'info', title: t('This was answered already') };
+    case 'forked':
+      return { icon: 'branch', title: t('A fork was made'), tone: 'info' };
     case 'connection_lost':
       return { icon: 'plug', title: t('The connection is lost') };
     default:
@@ -232,10 +236,10 @@ export const UnknownLine = memo(({ item }: { item: UnknownItem }): JSX.Element =
 export function TroubleCard({ trouble }: { trouble: Trouble }): JSX.Element {
   const chat = useChat();
   const agent = chat.session?.agent ?? '';
-  const { icon, title, login }: Known = known(trouble.reason, agent) ?? { icon: 'warning', title: t('That did not work') };
+  const { icon, title, login, tone }: Known = known(trouble.reason, agent) ?? { icon: 'warning', title: t('That did not work') };
   return (
     <div class="al-trouble">
-      <Card tone="error" icon={icon} title={title}
+      <Card tone={tone ?? 'error'} icon={icon} title={title}
         buttons={<>{login && <SignInButton />}<button type="button" class="al-button" onClick={() => chat.dismiss()}>{t('Close')}</button></>}>
         <p><Words text={trouble.message} /></p>
         {login && <SignIn />}
@@ -249,6 +253,14 @@ export function ConnectionCard({ chat }: { chat: Chat }): JSX.Element | null {
   const { connection, session } = chat;
   const lost = chat.lostAt > 0;
   useTicking(lost);
+  if (chat.removed) {
+    return (
+      <Card tone="info" icon="trash" title={t('This session is deleted')}
+        buttons={<button type="button" class="al-button" onClick={() => void restore(chat)}>{t('Undo')}</button>}>
+        <p>{t('For a day it can be brought back as it was.')}</p>
+      </Card>
+    );
+  }
   if (lost) {
     const left = connection.name === 'lost' ? connection.retryAt - now() : 0;
     return (

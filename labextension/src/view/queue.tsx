@@ -1,7 +1,7 @@
 /** Messages that wait for the running turn: to change, to take back, to send at once. */
 
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { QueueItem } from '../protocol.js';
 import { textOf } from '../transcript.js';
 import { useChat } from './context.js';
@@ -10,15 +10,29 @@ import { Icon } from './icons.js';
 import { memo } from './memo.js';
 import { Visible } from './text.js';
 
-export const Queue = memo(({ items }: { items: readonly QueueItem[] }): JSX.Element => (
+interface QueueProps {
+  readonly items: readonly QueueItem[];
+  /** A turn runs; else the last one failed, and the queue waits to be told. */
+  readonly busy: boolean;
+}
+
+export const Queue = memo(({ items, busy }: QueueProps): JSX.Element => (
   <ul class="al-queue" aria-label={t('Queued messages')}>
-    {items.map(item => <Queued key={item.id} item={item} />)}
+    {items.map(item => <Queued key={item.id} item={item} busy={busy} />)}
   </ul>
 ));
 
-function Queued({ item }: { item: QueueItem }): JSX.Element {
+function Queued({ item, busy }: { item: QueueItem; busy: boolean }): JSX.Element {
   const chat = useChat();
   const [text, edit] = useState<string>();
+  const unsaved = useRef('');
+  unsaved.current = text !== undefined && text.trim() !== textOf(item.content) ? text.trim() : '';
+  // Sent, or taken out in another tab, while it was being changed: the words are not lost.
+  useEffect(() => () => {
+    if (unsaved.current && !chat.session?.queue.some(each => each.id === item.id)) {
+      chat.composer.giveBack([{ type: 'text', text: unsaved.current }], []);
+    }
+  }, []);
   const others = item.content.filter(block => block.type !== 'text');
   const words = textOf(item.content);
   const save = (): void => {
@@ -57,10 +71,10 @@ function Queued({ item }: { item: QueueItem }): JSX.Element {
   return (
     <li class="al-strip">
       <Icon name="clock" />
-      <span class="al-strip-label">{t('Queued')}</span>
+      <span class="al-strip-label">{busy ? t('Queued') : t('Waits for you')}</span>
       <span class="al-cut al-grow"><Visible text={words.replaceAll('\n', ' ')} /></span>
       {extra > 0 && <span class="al-strip-label">{t('+{n} attached', { n: extra })}</span>}
-      <button type="button" class="al-button al-quiet" title={t('Stops the running turn and sends this')}
+      <button type="button" class="al-button al-quiet" title={busy ? t('Stops the running turn and sends this') : t('The last turn failed, so nothing was sent by itself')}
         onClick={() => void chat.send({ type: 'queue_send_now', item_id: item.id })}>{t('Send now')}</button>
       <button type="button" class="al-button al-quiet al-square" aria-label={t('Edit queued message')} onClick={() => edit(words)}>
         <Icon name="edit" />

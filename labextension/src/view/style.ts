@@ -1,5 +1,6 @@
 /** Puts the panel's one style sheet where the panel is: the page, or the shadow tree it sits in. */
 
+import composer from './composer.css';
 import conversation from './conversation.css';
 import css from './styles.css';
 
@@ -13,7 +14,7 @@ export function install(root: HTMLElement): () => void {
   if (!used) {
     const sheet = document.createElement('style');
     sheet.dataset['agentLab'] = '';
-    sheet.textContent = css + conversation;
+    sheet.textContent = css + conversation + composer;
     home.append(sheet);
     used = { sheet, count: 0 };
     users.set(home, used);

@@ -4,8 +4,10 @@ import type { JSX } from 'preact';
 import type { ContentBlock, ContextItem } from '../protocol.js';
 import type { UserItem } from '../transcript.js';
 import { textOf } from '../transcript.js';
+import { fork } from './actions.js';
 import type { Sending } from './chat.js';
 import { ContextText, contextIcon, contextLabel } from './chips.js';
+import { useChat } from './context.js';
 import { clock } from './format.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -19,11 +21,13 @@ interface BandProps {
   readonly context: readonly ContextItem[];
   readonly time: string;
   readonly note?: string;
+  /** What can be done with it. */
+  readonly action?: JSX.Element;
 }
 
 const LONG = 1500;
 
-function Band({ id, content, context, time, note }: BandProps): JSX.Element {
+function Band({ id, content, context, time, note, action }: BandProps): JSX.Element {
   const [shown, show] = useKept<boolean>(`sent:${id}`, false);
   const [whole, showWhole] = useKept<boolean>(`whole:${id}`, false);
   const text = textOf(content);
@@ -32,7 +36,7 @@ function Band({ id, content, context, time, note }: BandProps): JSX.Element {
   return (
     <div class="al-prompt">
       <p dir="auto"><Visible text={cut ? `${text.slice(0, LONG)}…` : text} /></p>
-      <time dateTime={time}>{clock(time)}</time>
+      <span class="al-prompt-side">{action}<time dateTime={time}>{clock(time)}</time></span>
       {cut && <button type="button" class="al-link" onClick={() => showWhole(true)}>{t('Show more')}</button>}
       {(others.length > 0 || context.length > 0 || note) && (
         <div class="al-sent">
@@ -78,8 +82,23 @@ export const UserMessage = memo(({ item }: { item: UserItem }): JSX.Element => {
     : item.origin === 'review' ? t('sent back from a review')
     : item.origin === 'cli' ? t('from the command line')
     : t('from another program');
-  return <Band id={item.id} content={item.content} context={item.context} time={item.time} {...(from ? { note: from } : {})} />;
+  return (
+    <Band id={item.id} content={item.content} context={item.context} time={item.time} action={<ForkButton item={item} />}
+      {...(from ? { note: from } : {})} />
+  );
 });
+
+/** A new session with all that came before this message, which waits there to be said otherwise. */
+export function ForkButton({ item }: { item: UserItem }): JSX.Element {
+  const chat = useChat();
+  return (
+    <button type="button" class="al-button al-quiet al-square al-fork" aria-label={t('Fork from here')}
+      title={t('Fork from here: a new session with what came before, and this message to write anew')}
+      onClick={() => void fork(chat, item.seq - 1, textOf(item.content))}>
+      <Icon name="branch" />
+    </button>
+  );
+}
 
 export function SendingMessage({ sending, lost }: { sending: Sending; lost: boolean }): JSX.Element {
   const { id, content, context, time } = sending;

@@ -70,3 +70,41 @@ test('a draft that somebody has broken is no draft', () => {
   state.takeBack(() => false);
   assert.equal(state.text, '');
 });
+
+test('what is attached comes back, and goes with what was sent', () => {
+  const block = { type: 'resource', uri: 'paste:', name: 'words', mime_type: 'text/plain', text: 'long' } as const;
+  const before = open();
+  before.attach({ block, note: 'cut', pasted: true });
+  leave(before);
+  const after = open();
+  assert.deepEqual(after.attached, [{ block, note: 'cut', pasted: true }]);
+  assert.ok(!after.empty);
+  assert.deepEqual(after.content(), [block]);
+  after.clear();
+  leave(after);
+  assert.deepEqual(open().attached, []);
+});
+
+test('what is too large for the browser to keep does not stop the words from being kept', () => {
+  const before = open();
+  before.setText('words');
+  before.attach({ block: { type: 'image', mime_type: 'image/png', data: 'A'.repeat(2_000_000) }, note: '', pasted: false });
+  leave(before);
+  const after = open();
+  assert.equal(after.text, 'words');
+  assert.deepEqual(after.attached, []);
+});
+
+test('what was refused comes back with all that went along', () => {
+  const state = open();
+  state.setText('since');
+  state.giveBack([{ type: 'text', text: 'sent' }, { type: 'image', mime_type: 'image/png', data: 'AA' }], [{ type: 'file', path: 'x' }]);
+  assert.equal(state.text, 'sent\nsince');
+  assert.deepEqual(state.content().map(block => block.type), ['text', 'image']);
+  assert.deepEqual(state.context, [{ type: 'file', path: 'x' }]);
+});
+
+test('attached things that somebody has broken are none', () => {
+  localStorage.setItem('agent-lab:draft:one:attached', '[{"block": 1}, {}, {"block": {"type": "text"}}]');
+  assert.deepEqual(open().attached, []);
+});

@@ -1,0 +1,78 @@
+/** The list above the composer: what fits the word being typed, to be taken by key or pointer. */
+
+import type { JSX } from 'preact';
+import { useLayoutEffect, useRef } from 'preact/hooks';
+import type { Found, Group } from './completion.js';
+import { t } from './i18n.js';
+import { Icon } from './icons.js';
+import { Visible } from './text.js';
+
+const NAMES: Readonly<Record<Group, string>> = {
+  command: 'Commands', cell: 'Cells', variable: 'Variables', terminal: 'Terminal', file: 'Files', session: 'Sessions'
+};
+
+interface ListProps {
+  readonly id: string;
+  readonly label: string;
+  readonly found: readonly Found[];
+  /** -1: none is pointed at. */
+  readonly active: number;
+  take(index: number): void;
+}
+
+export const optionId = (list: string, index: number): string => `${list}-${index}`;
+
+export function CompletionList({ id, label, found, active, take }: ListProps): JSX.Element {
+  const list = useRef<HTMLDivElement>(null);
+  useLayoutEffect(() => {
+    list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' });
+  }, [active]);
+  const groups: { name: Group; from: number; found: Found[] }[] = [];
+  found.forEach((each, index) => {
+    const last = groups.at(-1);
+    if (last?.name === each.offer.group) {
+      last.found.push(each);
+    } else {
+      groups.push({ name: each.offer.group, from: index, found: [each] });
+    }
+  });
+  return (
+    <div class="al-completion" role="listbox" id={id} aria-label={label} ref={list}
+      // The field keeps the focus, so that typing goes on.
+      onPointerDown={event => event.preventDefault()}>
+      {groups.map(group => (
+        <div class="al-offers" role="group" aria-label={t(NAMES[group.name])} key={group.name}>
+          {group.found.map(({ offer, at }, inGroup) => {
+            const index = group.from + inGroup;
+            return (
+              <div role="option" class="al-offer" id={optionId(id, index)} key={offer.id} aria-selected={index === active}
+                onClick={() => take(index)}>
+                <Icon name={offer.icon} />
+                <code><Marked text={offer.group === 'command' ? `/${offer.label}` : offer.label}
+                  at={offer.group === 'command' ? at.map(each => each + 1) : at} /></code>
+                {offer.hint && <span class="al-muted al-offer-hint"><Visible text={offer.hint} /></span>}
+                <span class="al-completion-about"><Visible text={offer.detail} /></span>
+              </div>
+            );
+          })}
+        </div>
+      ))}
+    </div>
+  );
+}
+
+function Marked({ text, at }: { text: string; at: readonly number[] }): JSX.Element {
+  const parts: JSX.Element[] = [];
+  let from = 0;
+  for (let i = 0; i < at.length; ) {
+    let to = i + 1;
+    while (at[to] === at[to - 1]! + 1) {
+      to += 1;
+    }
+    const [start, end] = [at[i]!, at[to - 1]! + 1];
+    parts.push(<Visible text={text.slice(from, start)} />, <b><Visible text={text.slice(start, end)} /></b>);
+    from = end;
+    i = to;
+  }
+  return <>{parts}<Visible text={text.slice(from)} /></>;
+}

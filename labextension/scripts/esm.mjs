@@ -1,9 +1,9 @@
-// Bundles src/panel.ts and the view into the one ES module that every host loads.
-import { readFileSync } from 'node:fs';
+// Bundles what every host loads, chat.js, and the page without JupyterLab around it.
+import { copyFileSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import * as esbuild from 'esbuild';
-import { esm, root } from './products.mjs';
+import { esm, root, served } from './products.mjs';
 
 const LIMIT = 120_000; // bytes, gzipped: what a page pays when its first panel opens
 
@@ -21,11 +21,37 @@ const options = {
   target: 'es2022'
 };
 
+/** The page takes the panel from the bundle that all hosts share, at the address of the same build. */
+const shared = {
+  name: 'shared-bundle',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/panel\.js$/ }, () => ({ path: './chat.js', external: true }));
+  }
+};
+
+const page = {
+  ...options,
+  entryPoints: [resolve(root, 'src/page.ts')],
+  outfile: resolve(served, 'page.js'),
+  plugins: [shared]
+};
+
+const copyPage = () => {
+  for (const name of readdirSync(resolve(root, 'page'))) {
+    copyFileSync(resolve(root, 'page', name), resolve(served, name));
+  }
+};
+
 if (process.argv.includes('--watch')) {
-  const context = await esbuild.context({ ...options, minify: false });
-  await context.watch();
+  for (const each of [options, page]) {
+    const context = await esbuild.context({ ...each, minify: false });
+    await context.watch();
+  }
+  copyPage();
 } else {
   await esbuild.build(options);
+  await esbuild.build(page);
+  copyPage();
   const size = gzipSync(readFileSync(esm)).length;
   process.stdout.write(`chat.js: ${(size / 1000).toFixed(1)} kB gzipped\n`);
   if (size > LIMIT) {

@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const root = resolve(dirname(fileURLToPath(import.meta.url)), '..');
-export const esm = resolve(root, '../agent_lab/static/chat.js');
+export const served = resolve(root, '../agent_lab/static');
+export const esm = resolve(served, 'chat.js');
 export const labextension = resolve(root, '../agent_lab/labextension');
 export const lib = resolve(root, 'lib');

@@ -14,6 +14,7 @@ import { createCard } from './card';
 import type { CardContent } from './card';
 import { RefusedError } from './client';
 import type { Client, Session } from './client';
+import type { Look } from './tokens';
 
 /** Where a chat's session comes from. `trust` is the person's answer about the workspace's own files. */
 export type SessionSource = (trust?: boolean) => Promise<Session>;
@@ -24,6 +25,9 @@ export interface ChatOptions {
   readonly openFile: (session: Session, path: string, line?: number) => void;
   /** Null where there are no terminals. */
   readonly openTerminal: ((session: Session, command?: string) => void) | null;
+  readonly openSession: (id: string) => void;
+  /** Absent where there is no notebook. */
+  readonly startKernel?: (() => Promise<void>) | undefined;
   /** How to make another session where the wanted one is gone. */
   readonly startAnew: SessionSource;
 }
@@ -52,6 +56,11 @@ export class ChatWidget extends Widget {
     return this._titled;
   }
 
+  /** Emitted when the chat comes into a person's sight, and when it leaves it. */
+  get looked(): ISignal<this, Look> {
+    return this._looked;
+  }
+
   /** Emitted when a person's focus enters, and when the chat comes to the front. */
   get used(): ISignal<this, void> {
     return this._used;
@@ -77,6 +86,10 @@ export class ChatWidget extends Widget {
       for (const item of this._waiting.splice(0)) {
         this._handle.addContext(item);
       }
+      if (this._wantedSeq !== null) {
+        this._handle.showAt?.(this._wantedSeq);
+        this._wantedSeq = null;
+      }
       if (this._wantsFocus) {
         this._wantsFocus = false;
         this._handle.focus();
@@ -94,6 +107,15 @@ export class ChatWidget extends Widget {
       this._handle.addContext(item);
     } else {
       this._waiting.push(item);
+    }
+  }
+
+  /** Bring that place of the session's log into sight. */
+  showAt(seq: number): void {
+    if (this._handle) {
+      this._handle.showAt?.(seq);
+    } else {
+      this._wantedSeq = seq;
     }
   }
 
@@ -131,7 +153,7 @@ export class ChatWidget extends Widget {
   }
 
   private _host(session: Session): ChatHost {
-    const { client, openFile, openTerminal, trans } = this._options;
+    const { client, openFile, openSession, openTerminal, startKernel, trans } = this._options;
     return {
       api: client.api,
       wsApi: client.wsApi,
@@ -146,6 +168,11 @@ export class ChatWidget extends Widget {
           openTerminal(session, command);
         }
       }),
+      ...(startKernel && { startKernel }),
+      openSession,
+      onLook: visible => {
+        this._looked.emit({ session: session.id, visible });
+      },
       onTitle: (title, status) => {
         this._titled.emit({ title, status });
       },
@@ -205,6 +232,8 @@ export class ChatWidget extends Widget {
   private _session: Session | null = null;
   private _waiting: ContextItem[] = [];
   private _wantsFocus = false;
+  private _wantedSeq: number | null = null;
+  private readonly _looked = new Signal<this, Look>(this);
   private readonly _opened = new Signal<this, Session>(this);
   private readonly _titled = new Signal<this, { title: string; status: string }>(this);
   private readonly _used = new Signal<this, void>(this);

@@ -5,14 +5,18 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { Terminal } from '@jupyterlab/terminal';
 import type { MainAreaWidget } from '@jupyterlab/apputils';
 import type { CodeEditor } from '@jupyterlab/codeeditor';
+import { Signal } from '@lumino/signaling';
+
+import { Changes } from '../changes';
 
 import { ChatWidget } from './chatWidget';
 import { Client } from './client';
 import type { Session } from './client';
-import { PLUGIN_ID } from './commands';
+import { CommandIDs, PLUGIN_ID } from './commands';
 import { serverPath } from './paths';
 import { typeCommand } from './terminalPane';
 import { IChats } from './tokens';
+import type { Look } from './tokens';
 
 const NEW_TERMINAL = 'terminal:create-new';
 
@@ -52,16 +56,23 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
     const client = new Client(app.serviceManager.serverSettings);
     // In the order of use, the last used at the end.
     let used: ChatWidget[] = [];
-    return {
+    const service: IChats = {
       client,
+      changes: new Changes(() => client.socketUrl(`${client.wsApi}/changes`)),
+      get looked() {
+        return looked;
+      },
+      find: id => [...used].reverse().find(chat => chat.session?.id === id) ?? null,
       get lastUsed() {
         return used.at(-1) ?? null;
       },
-      create(startAnew, openOwnTerminal) {
+      create(startAnew, { openTerminal: openOwnTerminal, startKernel } = {}) {
         const chat = new ChatWidget({
           client,
           trans,
           startAnew,
+          startKernel,
+          openSession: id => void app.commands.execute(CommandIDs.openSession, { session: id }),
           openFile: (session, path, line) => void openFile(app, session, path, line),
           openTerminal:
             openOwnTerminal || app.commands.hasCommand(NEW_TERMINAL)
@@ -79,11 +90,16 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
         };
         chat.opened.connect(touch);
         chat.used.connect(touch);
+        chat.looked.connect((_, look) => {
+          looked.emit(look);
+        });
         chat.disposed.connect(() => {
           used = used.filter(other => other !== chat);
         });
         return chat;
       }
     };
+    const looked = new Signal<IChats, Look>(service);
+    return service;
   }
 };

@@ -107,11 +107,13 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
           openTerminalMenu(app.commands, terminal, event);
         }
       });
-      const chat = chats.create(create, command => {
-        content.expand('terminal');
-        pane.activate();
-        if (command) {
-          void pane.type(command);
+      const chat = chats.create(create, {
+        openTerminal: command => {
+          content.expand('terminal');
+          pane.activate();
+          if (command) {
+            void pane.type(command);
+          }
         }
       });
       const content = new SplitContent(
@@ -218,6 +220,9 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
         if (found) {
           reveal(found);
         }
+      },
+      of(sessionId) {
+        return tracker.find(widget => kept.get(widget)?.session === sessionId)?.content.chat ?? null;
       },
       async open(cwd) {
         return reveal(await show({ cwd }));

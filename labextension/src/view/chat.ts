@@ -59,8 +59,12 @@ export class Chat {
   /** When an event of now was seen here, by the item's id: the server's clock may differ. */
   private readonly seen = new Map<string, number>();
   private liveFrom = Infinity;
+  /** The place of the log that is to come into sight; the conversation brings it there. */
+  wanted: number | null = null;
+
   private posting = false;
   private told = '';
+  private looking = false;
 
   constructor(readonly host: ChatHost) {
     speak(host.translate?.bind(host));
@@ -83,6 +87,10 @@ export class Chat {
           }
           this.stopping = false;
           this.touch();
+          if (this.looking) {
+            // The server counts connections: this one is new to it.
+            queueMicrotask(() => this.tellLook());
+          }
         },
         onEvent: event => {
           this.arrived.push(event);
@@ -100,6 +108,18 @@ export class Chat {
         }
       }
     );
+  }
+
+  /** Whether a person sees this panel: what ends meanwhile is then no news. */
+  look(visible: boolean): void {
+    this.looking = visible;
+    this.tellLook();
+    this.host.onLook?.(visible);
+  }
+
+  private tellLook(): void {
+    // Lost with the connection: it is told again with the next.
+    void this.socket?.send({ type: 'look', visible: this.looking }).catch(() => undefined);
   }
 
   dispose(): void {
@@ -205,6 +225,12 @@ export class Chat {
     }
   }
 
+  /** Have the agent start anew, with what was decided since it started. */
+  async restart(): Promise<void> {
+    await this.post('end');
+    await this.post('resume');
+  }
+
   retryNow(): void {
     this.socket?.retryNow();
   }
@@ -227,6 +253,18 @@ export class Chat {
         ? { reason: error.reason, message: error.message }
         : { reason: 'failed', message: error instanceof Error ? error.message : String(error) };
     this.touch();
+  }
+
+  /** Bring that place of the log into sight, reading back to it where that is needed. */
+  showAt(seq: number): void {
+    this.wanted = seq;
+    this.touch();
+  }
+
+  /** True when the wanted place is among what is folded, or as near as the log comes to it. */
+  get reachesWanted(): boolean {
+    const first = this.transcript?.first_seq ?? 0;
+    return this.wanted !== null && first > 0 && (first <= this.wanted || !this.hasOlder);
   }
 
   async loadOlder(): Promise<void> {
@@ -281,6 +319,9 @@ export class Chat {
     this.flush();
     this.version += 1;
     this.draw();
+    if (this.wanted !== null && this.transcript?.first_seq && !this.reachesWanted) {
+      void this.loadOlder();
+    }
     this.tellHost();
   }
 

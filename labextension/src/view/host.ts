@@ -23,6 +23,10 @@ export interface ChatHost {
   /** Show another session in place of this one. */
   openSession?(id: string): void;
   onTitle?(title: string, status: string): void;
+  /** Whether a person sees this panel now. */
+  onLook?(visible: boolean): void;
+  /** Start the notebook's kernel. Absent where there is no notebook. */
+  startKernel?(): Promise<void>;
   translate?(text: string): string;
 }
 
@@ -38,6 +42,8 @@ export interface ChatHandle {
   /** Put a chip into the composer; nothing is sent. */
   addContext(item: ContextItem): void;
   focus(): void;
+  /** Bring that place of the log into sight. */
+  showAt?(seq: number): void;
   setText(text: string): void;
   dispose(): void;
 }

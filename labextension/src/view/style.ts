@@ -1,5 +1,6 @@
 /** Puts the panel's one style sheet where the panel is: the page, or the shadow tree it sits in. */
 
+import sessions from './sessions.css';
 import css from './styles.css';
 
 const users = new WeakMap<ParentNode, { sheet: HTMLStyleElement; count: number }>();
@@ -12,7 +13,7 @@ export function install(root: HTMLElement): () => void {
   if (!used) {
     const sheet = document.createElement('style');
     sheet.dataset['agentLab'] = '';
-    sheet.textContent = css;
+    sheet.textContent = css + sessions;
     home.append(sheet);
     used = { sheet, count: 0 };
     users.set(home, used);

@@ -111,6 +111,7 @@ function show(id: string | null): void {
   place.append(root);
   const mounted = mountChat(root, {
     ...serverHost(id, base),
+    changes,
     openSession: other => go(other),
     onTitle: (title, status) => {
       if (id === shown) {

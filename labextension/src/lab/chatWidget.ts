@@ -6,6 +6,7 @@ import { Signal } from '@lumino/signaling';
 import type { ISignal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
+import type { Changes } from '../changes';
 import type { ContextItem } from '../protocol';
 import type { ChatHandle, ChatHost } from '../view/host';
 
@@ -21,6 +22,7 @@ export type SessionSource = (trust?: boolean) => Promise<Session>;
 
 export interface ChatOptions {
   readonly client: Client;
+  readonly changes: Changes;
   readonly trans: TranslationBundle;
   readonly openFile: (session: Session, path: string, line?: number) => void;
   /** Null where there are no terminals. */
@@ -153,11 +155,12 @@ export class ChatWidget extends Widget {
   }
 
   private _host(session: Session): ChatHost {
-    const { client, openFile, openSession, openTerminal, startKernel, trans } = this._options;
+    const { changes, client, openFile, openSession, openTerminal, startKernel, trans } = this._options;
     return {
       api: client.api,
       wsApi: client.wsApi,
       sessionId: session.id,
+      changes,
       fetch: (input, init) => client.fetch(input, init),
       socketUrl: url => client.socketUrl(url),
       openFile: (path, line) => {

@@ -69,6 +69,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
       create(startAnew, { openTerminal: openOwnTerminal, startKernel } = {}) {
         const chat = new ChatWidget({
           client,
+          changes: service.changes,
           trans,
           startAnew,
           startKernel,

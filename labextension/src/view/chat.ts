@@ -32,6 +32,8 @@ export interface Trouble {
 }
 
 const PAGE = 500;
+/** The close code of a session that ended and was read to the end. */
+const ENDED = 4410;
 /** A hidden page gets no frames; its title and its announcements still have to be right. */
 const HIDDEN_FRAME = 250;
 
@@ -65,6 +67,7 @@ export class Chat {
   private posting = false;
   private told = '';
   private looking = false;
+  private unlisten: (() => void) | undefined;
 
   constructor(readonly host: ChatHost) {
     speak(host.translate?.bind(host));
@@ -103,6 +106,7 @@ export class Chat {
         },
         onState: state => {
           this.connection = state;
+          this.awaitRevival(state.name === 'closed' && state.code === ENDED);
           this.lostAt = state.name === 'lost' ? state.since : state.name === 'connecting' ? this.lostAt : 0;
           this.touch();
         }
@@ -122,8 +126,24 @@ export class Chat {
     void this.socket?.send({ type: 'look', visible: this.looking }).catch(() => undefined);
   }
 
+  /** While the session is over: show it again when it was resumed elsewhere. */
+  private awaitRevival(over: boolean): void {
+    this.unlisten?.();
+    this.unlisten = over
+      ? this.host.changes?.listen({
+          onChange: change => {
+            if (change.type === 'session' && change.session.id === this.host.sessionId &&
+                change.session.status !== 'ended') {
+              this.reconnect();
+            }
+          }
+        })
+      : undefined;
+  }
+
   dispose(): void {
     this.disposed = true;
+    this.awaitRevival(false);
     this.socket?.dispose();
     this.composer.dispose();
   }

@@ -1,5 +1,6 @@
 /** What the panel asks of the page it lives in, and what the page may ask of the panel. */
 
+import type { Changes } from '../changes.js';
 import type { ContextItem } from '../protocol.js';
 
 export interface ChatHost {
@@ -8,6 +9,8 @@ export interface ChatHost {
   /** The same with ws or wss. */
   readonly wsApi: string;
   readonly sessionId: string;
+  /** What changes among all sessions: an ended one tells nothing more by itself. */
+  readonly changes?: Changes;
   /** Adds credentials and the XSRF or token header. */
   fetch(input: string, init?: RequestInit): Promise<Response>;
   /** The address to open for a WebSocket URL under `wsApi`; adds a token where there is no cookie. */

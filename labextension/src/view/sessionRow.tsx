@@ -39,9 +39,12 @@ interface RowProps {
 export const SessionRow = memo((props: RowProps): JSX.Element => {
   const { row, hits, query, minute, current, shown, renaming, menuOpen, actions } = props;
   const mark = markOf(row);
-  const place = row.notebook ?? (row.path || row.cwd);
+  const whole = row.notebook ?? row.path;
+  // The name tells more than the way to it where there is little room; the top folder has none here.
+  const place = (whole || row.cwd).replace(/\/+$/, '').split('/').at(-1) ?? '';
+  const model = row.model === 'default' ? null : row.model;
   const tab = current ? 0 : -1;
-  const what = [mark.text, row.agent, row.model, place].filter(Boolean).join(' · ');
+  const what = [mark.text, row.agent, row.model, whole || row.cwd].filter(Boolean).join(' · ');
   return (
     <li class={`al-row ${shown ? 'al-row-shown' : ''} al-mark-${mark.tone}`} data-id={row.id}
       onFocusCapture={() => actions.here(row.id)}>
@@ -60,8 +63,8 @@ export const SessionRow = memo((props: RowProps): JSX.Element => {
             <time dateTime={row.updated_at}>{age(row.updated_at, (minute + 1) * 60_000 - 1)}</time>
             <span class="al-row-what" title={what}>
               <span class="al-row-state">{mark.text}</span>{' · '}{row.agent}
-              {row.model && <span class="al-row-model">{' · '}{row.model}</span>}
               {' · '}<Visible text={place} />
+              {model && <>{' · '}{model}</>}
             </span>
             <span class="al-row-cost" title={t('Cost')}>{cost(row.cost_usd, row.cost_source)}</span>
           </button>
@@ -105,6 +108,8 @@ function Title({ title, done }: { title: string; done(title: string): void }): J
       onKeyDown={event => {
         event.stopPropagation();
         if (event.key === 'Enter' && !event.isComposing) {
+          // The row's button has the focus next and would take the key for a press.
+          event.preventDefault();
           finish(event.currentTarget.value);
         } else if (event.key === 'Escape') {
           event.preventDefault();

@@ -28,7 +28,8 @@ export function mountSessions(root: HTMLElement, host: SessionsHost): SessionsHa
   });
   draw();
   return {
-    focus: () => root.querySelector<HTMLElement>('[data-row][tabindex="0"], input')?.focus(),
+    focus: () =>
+      (root.querySelector<HTMLElement>('[data-row][tabindex="0"]') ?? root.querySelector('input'))?.focus(),
     select: id => {
       shown = id;
       draw();

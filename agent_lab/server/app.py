@@ -16,10 +16,11 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Dict, Float, Int, List, Unicode, Union, default
 
 from agent_lab.protocol.errors import Unavailable
-from agent_lab.server import changes, websocket
+from agent_lab.server import changes, pages, websocket
 from agent_lab.server.conversation_routes import CONVERSATIONS
 from agent_lab.server.kernel_routes import KERNEL
 from agent_lab.server.notebook_routes import NOTEBOOK
+from agent_lab.server.readiness import READINESS
 from agent_lab.server.rest import API
 from agent_lab.server.routes import Missing
 
@@ -105,6 +106,7 @@ class AgentLab(ExtensionApp):
         self.handlers.extend(
             [*API.handlers(), *CONVERSATIONS.handlers(), *NOTEBOOK.handlers(), *KERNEL.handlers()],
         )
+        self.handlers.extend([*READINESS.handlers(), *pages.handlers()])
         self.handlers.extend([*websocket.handlers(), *changes.handlers()])
         self.handlers.append((rf"/{API.path}(?:/.*)?", Missing))
 

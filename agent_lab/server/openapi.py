@@ -20,17 +20,20 @@ from agent_lab.protocol.commands import AnyCommand
 from agent_lab.protocol.events import AnyBody, Json
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.reports import ContextReport, Variable
-from agent_lab.server import changes, sockets, websocket
+from agent_lab.server import changes, pages, sockets, websocket
 from agent_lab.server.conversation_routes import CONVERSATIONS, Rules
 from agent_lab.server.kernel_routes import KERNEL
 from agent_lab.server.notebook_routes import NOTEBOOK
+from agent_lab.server.readiness import READINESS
 from agent_lab.server.rest import API
 from agent_lab.server.routes import Route, Table
 from agent_lab.sessions.files import File
+from agent_lab.sessions.readiness import Check
 from agent_lab.store.catalogue import Hit
 
 _EVENT_STREAM = "Server-sent events: each `data` is an event of the log, each `id` its seq."
 
+TABLES = (API, CONVERSATIONS, NOTEBOOK, READINESS, KERNEL)
 Node = dict[str, Any]
 """A node of a JSON document: its shape is the OpenAPI specification's."""
 
@@ -61,6 +64,10 @@ class Variables(Struct):
 
 class Files(Struct):
     files: list[File]
+
+
+class Readiness(Struct):
+    checks: list[Check]
 
 
 class Costs(Struct):
@@ -94,10 +101,9 @@ def document() -> Node:
 
     named = (
         Agents, Sessions, Accepted, AcceptedByKernel, Health, Failure, UsageRow, Files, Variables,
-        ContextReport, Rules,
+        ContextReport, Rules, Readiness,
     )  # fmt: skip
-    tables = (API, CONVERSATIONS, NOTEBOOK, KERNEL)
-    bodies = {route.body for table in tables for route in table.routes if route.body}
+    bodies = {route.body for table in TABLES for route in table.routes if route.body}
     frames = (
         websocket.Hello, websocket.Ack, websocket.Reject, changes.ChangesHello,
         changes.SessionChanged, changes.SessionDeleted,
@@ -133,11 +139,10 @@ def document() -> Node:
     }
     components["OpenAPI"] = {"type": "object"}
     paths: Node = {}
-    for table in tables:
-        security = "kernel" if table is KERNEL else "jupyter"
+    for table in TABLES:
         for route in table.routes:
             place = paths.setdefault(_address(table, route), {})
-            place[route.method.lower()] = _operation(table, route, security)
+            place[route.method.lower()] = _operation(table, route)
     chat = _socket(
         websocket.PATH,
         "chat",
@@ -158,6 +163,12 @@ def document() -> Node:
     )  # fmt: skip
     paths[f"/{websocket.PATH}"] = {"get": chat}
     paths[f"/{changes.PATH}"] = {"get": all_sessions}
+    for name, path, said, kind in (
+        ("page_sessions", pages.SESSIONS, "The list of sessions as a page.", "text/html"),
+        ("page_session", pages.SESSION, "A session as a page.", "text/html"),
+        ("manifest", pages.MANIFEST, "The page as a web app.", "application/manifest+json"),
+    ):
+        paths[f"/{path}"] = {"get": _page(name, f"/{path}", said, kind)}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -190,7 +201,8 @@ def _address(table: Table, route: Route) -> str:
     return f"/{table.path}/{route.path}"
 
 
-def _operation(table: Table, route: Route, security: str) -> Node:
+def _operation(table: Table, route: Route) -> Node:
+    of_kernel = table is KERNEL
     address = _address(table, route)
     answers: Node = {str(route.status): _answer(route.returns)}
     for status, returns in route.also.items():
@@ -199,14 +211,13 @@ def _operation(table: Table, route: Route, security: str) -> Node:
         if known is not said:
             known["content"] |= said["content"]
     answers["default"] = _answer("Failure")
-    name = route.run.__name__
     operation: Node = {
-        "operationId": f"kernel_{name}" if security == "kernel" else name,
+        "operationId": f"kernel_{route.run.__name__}" if of_kernel else route.run.__name__,
         "summary": route.summary,
         "description": "For code inside a kernel of this server."
-        if security == "kernel"
+        if of_kernel
         else f"Jupyter's authorizer is asked for `{route.action}` on `agent_lab`.",
-        "security": [{security: []}],
+        "security": [{"kernel" if of_kernel else "jupyter": []}],
         "parameters": [*_in_path(address), *_in_query(route.query.items())],
         "responses": dict(sorted(answers.items())),
     }
@@ -238,6 +249,17 @@ def _socket(path: str, name: str, said: str, query: dict[str, str], *frames: str
                 "content": {"application/json": {"schema": schema}},
             }
         },
+    }
+
+
+def _page(name: str, path: str, said: str, kind: str) -> Node:
+    return {
+        "operationId": name,
+        "summary": said,
+        "description": "For a browser; one that is not signed in is sent to the login page.",
+        "security": [{"jupyter": []}],
+        "parameters": _in_path(path),
+        "responses": {"200": {"description": said, "content": {kind: {}}}},
     }
 
 

@@ -487,12 +487,28 @@ class Manager:
         )
         return decision
 
+    async def trust_of(self, path: str) -> tuple[tuple[str, ...], bool | None]:
+        """The files of a folder that would run something, and what a person decided about them.
+
+        None: nothing yet. Raises Forbidden, NotFound.
+        """
+        cwd = workspace.folder(self.settings.root_dir, path)
+        settings = await self._project_settings(cwd)
+        known = await self.log.read(partial(catalogue.trust_of, cwd=str(cwd)))
+        decided = known is not None and known[0] == settings.digest
+        return settings.files, known[1] if known is not None and decided else None
+
+    async def decide_trust(self, path: str, trusted: bool) -> None:
+        """Keep a person's decision about a folder. Raises Forbidden, NotFound."""
+        await self._decide_trust(workspace.folder(self.settings.root_dir, path), trusted)
+
     # ------------------------------------------------------------ agents
 
-    async def agents(self) -> tuple[Agent, ...]:
-        """The agents known here; looked at anew once a minute."""
+    async def agents(self, fresh: bool = False) -> tuple[Agent, ...]:
+        """The agents known here; looked at anew once a minute, or now."""
         loop = asyncio.get_running_loop()
-        if self._agents is None or self._agents[0] < loop.time() - AGENTS_AGE_SECONDS:
+        oldest = loop.time() - AGENTS_AGE_SECONDS
+        if fresh or self._agents is None or self._agents[0] < oldest:
             settings = self.settings
             found = await asyncio.to_thread(
                 registry.claude, settings.claude_command, settings.environment()

@@ -1,7 +1,7 @@
 // Removes what the other scripts build, so that nothing stale is shipped.
 import { rmSync } from 'node:fs';
-import { esm, labextension, lib, math } from './products.mjs';
+import { labextension, lib, served } from './products.mjs';
 
-for (const product of [esm, `${esm}.map`, math, `${math}.map`, labextension, lib]) {
+for (const product of [served, labextension, lib]) {
   rmSync(product, { recursive: true, force: true });
 }

@@ -5,14 +5,17 @@ import { resolve } from 'node:path';
 import * as esbuild from 'esbuild';
 import { lib, root } from './products.mjs';
 
+// What the page without JupyterLab has too is no part of the lazily loaded panel.
+const SHARED = ['alerts.ts', 'changes.ts', 'notifier.ts'];
 const sources = readdirSync(resolve(root, 'src/lab')).filter(name => name.endsWith('.ts'));
 
 await esbuild.build({
   absWorkingDir: root,
   charset: 'utf8',
-  entryPoints: sources.map(name => resolve(root, 'src/lab', name)),
+  entryPoints: [...sources.map(name => `lab/${name}`), ...SHARED].map(name => resolve(root, 'src', name)),
   format: 'esm',
   logLevel: 'warning',
-  outdir: resolve(lib, 'lab'),
+  outbase: resolve(root, 'src'),
+  outdir: lib,
   target: 'es2022'
 });

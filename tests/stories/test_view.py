@@ -97,7 +97,7 @@ def test_words_stay_readable_at_every_width(lab: Lab, page: Page) -> None:
 
 def test_the_side_bar_has_room(lab: Lab, page: Page) -> None:
     open_lab(page, lab, "room")
-    page.get_by_role("tab", name="Agent").click()
+    page.get_by_role("tab", name="Agent", exact=True).click()
     box = page.locator(".al-Sidebar").bounding_box()
     assert box is not None
     assert box["width"] >= 340

@@ -2,9 +2,11 @@
 import { PageConfig, URLExt } from '@jupyterlab/coreutils';
 
 import type { mountChat } from '../view';
+import type { mountSessions } from '../view/sessions';
 
 export interface Bundle {
   readonly mountChat: typeof mountChat;
+  readonly mountSessions: typeof mountSessions;
 }
 
 let failures = 0;

@@ -7,6 +7,7 @@ import { Signal } from '@lumino/signaling';
 import type { ISignal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
+import type { Changes } from '../changes';
 import type { ContextItem } from '../protocol';
 import type { ChatHandle, ChatHost, Reference } from '../view/host';
 
@@ -17,12 +18,14 @@ import type { CardContent } from './card';
 import { RefusedError } from './client';
 import type { Client, Session } from './client';
 import { acceptFiles, fromFolder } from './references';
+import type { Look } from './tokens';
 
 /** Where a chat's session comes from. `trust` is the person's answer about the workspace's own files. */
 export type SessionSource = (trust?: boolean) => Promise<Session>;
 
 export interface ChatOptions {
   readonly client: Client;
+  readonly changes: Changes;
   readonly trans: TranslationBundle;
   readonly openFile: (session: Session, path: string, line?: number) => void;
   /** Null where there are no terminals. */
@@ -31,8 +34,9 @@ export interface ChatOptions {
   readonly notebook: (session: Session) => NotebookPanel | null;
   /** What `@` can attach from the page around a session. */
   readonly references: (session: Session) => readonly Reference[];
-  /** Null where sessions have no place of their own. */
-  readonly openSession: ((id: string) => void) | null;
+  readonly openSession: (id: string) => void;
+  /** Absent where there is no notebook. */
+  readonly startKernel?: (() => Promise<void>) | undefined;
   /** How to make another session where the wanted one is gone. */
   readonly startAnew: SessionSource;
 }
@@ -68,6 +72,11 @@ export class ChatWidget extends Widget {
     return this._titled;
   }
 
+  /** Emitted when the chat comes into a person's sight, and when it leaves it. */
+  get looked(): ISignal<this, Look> {
+    return this._looked;
+  }
+
   /** Emitted when a person's focus enters, and when the chat comes to the front. */
   get used(): ISignal<this, void> {
     return this._used;
@@ -93,6 +102,10 @@ export class ChatWidget extends Widget {
       for (const item of this._waiting.splice(0)) {
         this._handle.addContext(item);
       }
+      if (this._wantedSeq !== null) {
+        this._handle.showAt?.(this._wantedSeq);
+        this._wantedSeq = null;
+      }
       if (this._wantsFocus) {
         this._wantsFocus = false;
         this._handle.focus();
@@ -110,6 +123,15 @@ export class ChatWidget extends Widget {
       this._handle.addContext(item);
     } else {
       this._waiting.push(item);
+    }
+  }
+
+  /** Bring that place of the session's log into sight. */
+  showAt(seq: number): void {
+    if (this._handle) {
+      this._handle.showAt?.(seq);
+    } else {
+      this._wantedSeq = seq;
     }
   }
 
@@ -147,11 +169,13 @@ export class ChatWidget extends Widget {
   }
 
   private _host(session: Session): ChatHost {
-    const { client, notebook, openFile, openSession, openTerminal, references, trans } = this._options;
+    const { changes, client, notebook, openFile, openSession, openTerminal, references, startKernel, trans } =
+      this._options;
     return {
       api: client.api,
       wsApi: client.wsApi,
       sessionId: session.id,
+      changes,
       fetch: (input, init) => client.fetch(input, init),
       socketUrl: url => client.socketUrl(url),
       openFile: (path, line) => {
@@ -172,7 +196,11 @@ export class ChatWidget extends Widget {
         return found?.content.activeCell ? (code: string) => replaceCell(found, code) : undefined;
       },
       references: () => Promise.resolve(references(session)),
-      ...(openSession && { openSession }),
+      ...(startKernel && { startKernel }),
+      openSession,
+      onLook: visible => {
+        this._looked.emit({ session: session.id, visible });
+      },
       onTitle: (title, status) => {
         this._titled.emit({ title, status });
       },
@@ -232,6 +260,8 @@ export class ChatWidget extends Widget {
   private _session: Session | null = null;
   private _waiting: ContextItem[] = [];
   private _wantsFocus = false;
+  private _wantedSeq: number | null = null;
+  private readonly _looked = new Signal<this, Look>(this);
   private readonly _opened = new Signal<this, Session>(this);
   private readonly _titled = new Signal<this, { title: string; status: string }>(this);
   private readonly _used = new Signal<this, void>(this);

@@ -7,6 +7,9 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { Terminal } from '@jupyterlab/terminal';
 import type { MainAreaWidget } from '@jupyterlab/apputils';
 import type { CodeEditor } from '@jupyterlab/codeeditor';
+import { Signal } from '@lumino/signaling';
+
+import { Changes } from '../changes';
 
 import { ChatWidget } from './chatWidget';
 import { Client } from './client';
@@ -16,6 +19,7 @@ import { serverPath } from './paths';
 import { notebookReferences, terminalReferences } from './references';
 import { typeCommand } from './terminalPane';
 import { IChats } from './tokens';
+import type { Look } from './tokens';
 
 const NEW_TERMINAL = 'terminal:create-new';
 
@@ -64,14 +68,20 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
     const client = new Client(app.serviceManager.serverSettings);
     // In the order of use, the last used at the end.
     let used: ChatWidget[] = [];
-    return {
+    const service: IChats = {
       client,
+      changes: new Changes(() => client.socketUrl(`${client.wsApi}/changes`)),
+      get looked() {
+        return looked;
+      },
+      find: id => [...used].reverse().find(chat => chat.session?.id === id) ?? null,
       get lastUsed() {
         return used.at(-1) ?? null;
       },
-      create(startAnew, openOwnTerminal, terminalBeside) {
+      create(startAnew, { openTerminal: openOwnTerminal, startKernel, terminalBeside } = {}) {
         const chat = new ChatWidget({
           client,
+          changes: service.changes,
           trans,
           startAnew,
           notebook: session => notebookOf(notebooks, session),
@@ -83,9 +93,8 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
               ...terminalReferences(terminalBeside?.() ?? null, trans)
             ];
           },
-          openSession: app.commands.hasCommand(CommandIDs.open)
-            ? id => void app.commands.execute(CommandIDs.open, { session: id })
-            : null,
+          startKernel,
+          openSession: id => void app.commands.execute(CommandIDs.openSession, { session: id }),
           openFile: (session, path, line) => void openFile(app, session, path, line),
           openTerminal:
             openOwnTerminal || app.commands.hasCommand(NEW_TERMINAL)
@@ -103,11 +112,16 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
         };
         chat.opened.connect(touch);
         chat.used.connect(touch);
+        chat.looked.connect((_, look) => {
+          looked.emit(look);
+        });
         chat.disposed.connect(() => {
           used = used.filter(other => other !== chat);
         });
         return chat;
       }
     };
+    const looked = new Signal<IChats, Look>(service);
+    return service;
   }
 };

@@ -81,6 +81,14 @@ export class Client {
     return this._send<Session>(`sessions/${encodeURIComponent(id)}`);
   }
 
+  /** Answer what waits. Raises RefusedError `already_resolved` where somebody was first. */
+  answer(id: string, requestId: string, optionId: string): Promise<Session> {
+    return this._send<Session>(
+      `sessions/${encodeURIComponent(id)}/permissions/${encodeURIComponent(requestId)}`,
+      { method: 'POST', body: JSON.stringify({ option_id: optionId }) }
+    );
+  }
+
   /** A request with the login of this page; `url` lies under the server's base URL. */
   fetch(url: string, init: RequestInit = {}): Promise<Response> {
     return ServerConnection.makeRequest(url, init, this.settings);

@@ -6,6 +6,12 @@ export const CommandIDs = {
   open: 'agent-lab:open',
   /** The current notebook's session, where the settings say. */
   openNotebook: 'agent-lab:open-notebook',
+  /** An existing session, wherever it is shown already. */
+  openSession: 'agent-lab:open-session',
+  /** The list of all sessions. */
+  showSessions: 'agent-lab:show-sessions',
+  /** The browser's own notifications, which it allows only after a click. */
+  toggleAlerts: 'agent-lab:toggle-alerts',
   copy: 'agent-lab:copy',
   paste: 'agent-lab:paste',
   sendSelection: 'agent-lab:send-selection'

@@ -18,3 +18,7 @@ export const stackIcon = icon('stack', `${FRAME}<path d="M2 8h12"/>`);
 export const besideIcon = icon('beside', `${FRAME}<path d="M8 3v10"/>`);
 export const collapseLeftIcon = icon('collapse-left', `${FRAME}<path d="M6 3v10m5-7L9 8l2 2"/>`);
 export const collapseRightIcon = icon('collapse-right', `${FRAME}<path d="M10 3v10M5 6l2 2-2 2"/>`);
+export const sessionsIcon = icon(
+  'sessions',
+  '<path d="M2.3 4h.1M2.3 8h.1M2.3 12h.1M5 4h9M5 8h9M5 12h5"/><circle cx="13" cy="12" r="1.4" fill="currentColor"/>'
+);

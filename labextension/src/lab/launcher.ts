@@ -28,5 +28,7 @@ export const launcher: JupyterFrontEndPlugin<void> = {
       palette?.addItem({ command: CommandIDs.open, category, rank: 0 });
     }
     palette?.addItem({ command: CommandIDs.openNotebook, category, rank: 1 });
+    palette?.addItem({ command: CommandIDs.showSessions, category, rank: 2 });
+    palette?.addItem({ command: CommandIDs.toggleAlerts, category, rank: 3 });
   }
 };

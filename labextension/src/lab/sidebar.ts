@@ -61,7 +61,12 @@ class Sidebar extends Panel {
         ...(trust === undefined ? {} : { trust })
       });
     };
-    const chat = this._chats.create(source);
+    const chat = this._chats.create(source, {
+      startKernel: async () => {
+        const { sessionContext } = notebook;
+        await (sessionContext.session?.kernel ? sessionContext.restartKernel() : sessionContext.startKernel());
+      }
+    });
     chat.hide();
     this._byNotebook.set(notebook, chat);
     this.addWidget(chat);

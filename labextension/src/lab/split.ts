@@ -107,13 +107,16 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
           openTerminalMenu(app.commands, terminal, event);
         }
       });
-      const chat = chats.create(create, command => {
-        content.expand('terminal');
-        pane.activate();
-        if (command) {
-          void pane.type(command);
-        }
-      }, () => pane.terminal);
+      const chat = chats.create(create, {
+        openTerminal: command => {
+          content.expand('terminal');
+          pane.activate();
+          if (command) {
+            void pane.type(command);
+          }
+        },
+        terminalBeside: () => pane.terminal
+      });
       const content = new SplitContent(
         chat,
         pane,
@@ -218,6 +221,9 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
         if (found) {
           reveal(found);
         }
+      },
+      of(sessionId) {
+        return tracker.find(widget => kept.get(widget)?.session === sessionId)?.content.chat ?? null;
       },
       async open(cwd) {
         return reveal(await show({ cwd }));

@@ -11,6 +11,7 @@ import type { ContextItem } from '../protocol';
 
 import type { ChatWidget } from './chatWidget';
 import { CommandIDs } from './commands';
+import { reveal } from './reveal';
 import { countLines, plainText } from './text';
 import { IChats, INotebookChats, ISplits } from './tokens';
 
@@ -101,7 +102,7 @@ export const terminal: JupyterFrontEndPlugin<void> = {
         const chat = target.chat ?? chats.lastUsed ?? (await splits?.open(''));
         if (chat) {
           chat.addContext(item);
-          reveal(chat);
+          reveal(app, chat, sidebar, splits);
         }
       },
       describedBy: { args: { type: 'object', properties: { terminal: { type: 'string' } } } }
@@ -127,18 +128,5 @@ export const terminal: JupyterFrontEndPlugin<void> = {
       },
       true
     );
-
-    /** A chat is never a tab by itself: bring forward what holds it. */
-    const reveal = (chat: ChatWidget) => {
-      const notebook = sidebar?.notebookOf(chat);
-      if (notebook) {
-        // The side bar shows the chat of the notebook in front.
-        app.shell.activateById(notebook.id);
-        sidebar?.reveal(notebook);
-      } else {
-        splits?.reveal(chat);
-      }
-      chat.focus();
-    };
   }
 };

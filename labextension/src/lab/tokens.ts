@@ -2,23 +2,42 @@
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { Terminal } from '@jupyterlab/terminal';
 import { Token } from '@lumino/coreutils';
+import type { ISignal } from '@lumino/signaling';
+
+import type { Changes } from '../changes';
+import type { Alerts } from '../view/sessionsHost';
 
 import type { ChatWidget, SessionSource } from './chatWidget';
 import type { Client } from './client';
 import type { TerminalPane } from './terminalPane';
+
+export interface Look {
+  readonly session: string;
+  readonly visible: boolean;
+}
+
+/** What the place of a chat can do for it. */
+export interface ChatPlace {
+  /** In place of a terminal in a tab of its own. */
+  readonly openTerminal?: (command?: string) => void;
+  readonly startKernel?: () => Promise<void>;
+  /** The terminal beside the chat, for `@`. */
+  readonly terminalBeside?: () => Terminal | null;
+}
 
 /** All chats of this page. */
 export interface IChats {
   readonly client: Client;
   /** The chat that a person used last and that is still there. */
   readonly lastUsed: ChatWidget | null;
-  /** A chat that this service knows until it is disposed of. `openTerminal` defaults to a terminal in a tab of its own. */
-  create(
-    startAnew: SessionSource,
-    openTerminal?: (command?: string) => void,
-    /** The terminal beside the chat, for `@`. */
-    terminalBeside?: () => Terminal | null
-  ): ChatWidget;
+  /** What changes among all sessions: one connection for the page. */
+  readonly changes: Changes;
+  /** Emitted when a chat comes into a person's sight, and when it leaves it. */
+  readonly looked: ISignal<IChats, Look>;
+  /** A chat that shows this session. */
+  find(sessionId: string): ChatWidget | null;
+  /** A chat that this service knows until it is disposed of. */
+  create(startAnew: SessionSource, place?: ChatPlace): ChatWidget;
 }
 
 export const IChats = new Token<IChats>('@agent-lab/labextension:IChats', 'The open chats with agents.');
@@ -44,6 +63,8 @@ export interface ISplits {
   revealKernel(kernelId: string): ChatWidget | null;
   /** Brings a split's chat to the front, also a collapsed one; nothing where the chat is in no split. */
   reveal(chat: ChatWidget): void;
+  /** The chat of a split that shows that session, or is about to. */
+  of(sessionId: string): ChatWidget | null;
   /** A new session in a folder, relative to the server's root. */
   open(cwd: string): Promise<ChatWidget>;
 }
@@ -51,4 +72,12 @@ export interface ISplits {
 export const ISplits = new Token<ISplits>(
   '@agent-lab/labextension:ISplits',
   'The chats beside a terminal.'
+);
+
+/** The browser's own notifications. */
+export type IAlerts = Alerts;
+
+export const IAlerts = new Token<IAlerts>(
+  '@agent-lab/labextension:IAlerts',
+  'Notifications of agents outside of the page.'
 );

@@ -32,6 +32,8 @@ export interface Trouble {
 }
 
 const PAGE = 500;
+/** The close code of a session that ended and was read to the end. */
+const ENDED = 4410;
 /** A hidden page gets no frames; its title and its announcements still have to be right. */
 const HIDDEN_FRAME = 250;
 
@@ -65,8 +67,13 @@ export class Chat {
   /** When an event of now was seen here, by the item's id: the server's clock may differ. */
   private readonly seen = new Map<string, number>();
   private liveFrom = Infinity;
+  /** The place of the log that is to come into sight; the conversation brings it there. */
+  wanted: number | null = null;
+
   private posting = false;
   private told = '';
+  private looking = false;
+  private unlisten: (() => void) | undefined;
 
   constructor(readonly host: ChatHost) {
     speak(host.translate?.bind(host));
@@ -89,6 +96,10 @@ export class Chat {
           }
           this.stopping = false;
           this.touch();
+          if (this.looking) {
+            // The server counts connections: this one is new to it.
+            queueMicrotask(() => this.tellLook());
+          }
         },
         onEvent: event => {
           this.arrived.push(event);
@@ -101,6 +112,7 @@ export class Chat {
         },
         onState: state => {
           this.connection = state;
+          this.awaitRevival(state.name === 'closed' && state.code === ENDED);
           this.lostAt = state.name === 'lost' ? state.since : state.name === 'connecting' ? this.lostAt : 0;
           this.touch();
         }
@@ -108,8 +120,36 @@ export class Chat {
     );
   }
 
+  /** Whether a person sees this panel: what ends meanwhile is then no news. */
+  look(visible: boolean): void {
+    this.looking = visible;
+    this.tellLook();
+    this.host.onLook?.(visible);
+  }
+
+  private tellLook(): void {
+    // Lost with the connection: it is told again with the next.
+    void this.socket?.send({ type: 'look', visible: this.looking }).catch(() => undefined);
+  }
+
+  /** While the session is over: show it again when it was resumed elsewhere. */
+  private awaitRevival(over: boolean): void {
+    this.unlisten?.();
+    this.unlisten = over
+      ? this.host.changes?.listen({
+          onChange: change => {
+            if (change.type === 'session' && change.session.id === this.host.sessionId &&
+                change.session.status !== 'ended') {
+              this.reconnect();
+            }
+          }
+        })
+      : undefined;
+  }
+
   dispose(): void {
     this.disposed = true;
+    this.awaitRevival(false);
     this.socket?.dispose();
     this.composer.dispose();
   }
@@ -211,6 +251,12 @@ export class Chat {
     }
   }
 
+  /** Have the agent start anew, with what was decided since it started. */
+  async restart(): Promise<void> {
+    await this.post('end');
+    await this.post('resume');
+  }
+
   retryNow(): void {
     this.socket?.retryNow();
   }
@@ -244,6 +290,18 @@ export class Chat {
         ? { reason: error.reason, message: error.message }
         : { reason: 'failed', message: error instanceof Error ? error.message : String(error) };
     this.touch();
+  }
+
+  /** Bring that place of the log into sight, reading back to it where that is needed. */
+  showAt(seq: number): void {
+    this.wanted = seq;
+    this.touch();
+  }
+
+  /** True when the wanted place is among what is folded, or as near as the log comes to it. */
+  get reachesWanted(): boolean {
+    const first = this.transcript?.first_seq ?? 0;
+    return this.wanted !== null && first > 0 && (first <= this.wanted || !this.hasOlder);
   }
 
   async loadOlder(): Promise<void> {
@@ -298,6 +356,9 @@ export class Chat {
     this.flush();
     this.version += 1;
     this.draw();
+    if (this.wanted !== null && this.transcript?.first_seq && !this.reachesWanted) {
+      void this.loadOlder();
+    }
     this.tellHost();
   }
 

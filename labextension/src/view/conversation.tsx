@@ -18,6 +18,7 @@ import { PlanLine } from './plan.js';
 import { Rules } from './rules.js';
 import { layout, Sections } from './sections.js';
 import type { Layout, Section } from './sections.js';
+import { Readiness } from './readiness.js';
 import { Steps } from './steps.js';
 import { Visible } from './text.js';
 import { Thought } from './thought.js';
@@ -144,6 +145,21 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       requestAnimationFrame(onScroll);
     }
   };
+  // A place that a search found: brought up once what lies before it has been read.
+  useLayoutEffect(() => {
+    const { wanted } = chat;
+    if (wanted === null || !chat.reachesWanted) {
+      return;
+    }
+    chat.wanted = null;
+    const section = [...list].reverse().find(each => (each.items[0]?.seq ?? 0) <= wanted) ?? list[0];
+    const element = section && log.current?.querySelector(`[data-section="${CSS.escape(section.key)}"]`);
+    if (element) {
+      following.current = false;
+      element.scrollIntoView();
+      element.classList.add('al-found');
+    }
+  });
   const last = transcript?.items.at(-1);
   const newest = useRef(last);
   useLayoutEffect(() => {
@@ -352,6 +368,8 @@ function Empty({ chat }: { chat: Chat }): JSX.Element | null {
     <div class="al-empty">
       <strong><Visible text={place} /></strong>
       <p>{t('Nothing is sent before you send it.')}</p>
+      <Readiness host={chat.host} path={session.workspace.path} notebook={session.notebook?.path}
+        kernel={session.notebook?.kernel_id ?? undefined} trusted={() => void chat.restart()} />
     </div>
   );
 }

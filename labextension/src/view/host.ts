@@ -1,5 +1,6 @@
 /** What the panel asks of the page it lives in, and what the page may ask of the panel. */
 
+import type { Changes } from '../changes.js';
 import type { ContextItem } from '../protocol.js';
 
 export interface ChatHost {
@@ -8,6 +9,8 @@ export interface ChatHost {
   /** The same with ws or wss. */
   readonly wsApi: string;
   readonly sessionId: string;
+  /** What changes among all sessions: an ended one tells nothing more by itself. */
+  readonly changes?: Changes;
   /** Adds credentials and the XSRF or token header. */
   fetch(input: string, init?: RequestInit): Promise<Response>;
   /** The address to open for a WebSocket URL under `wsApi`; adds a token where there is no cookie. */
@@ -23,6 +26,10 @@ export interface ChatHost {
   /** Show another session in place of this one. */
   openSession?(id: string): void;
   onTitle?(title: string, status: string): void;
+  /** Whether a person sees this panel now. */
+  onLook?(visible: boolean): void;
+  /** Start the notebook's kernel. Absent where there is no notebook. */
+  startKernel?(): Promise<void>;
   translate?(text: string): string;
 }
 
@@ -38,6 +45,8 @@ export interface ChatHandle {
   /** Put a chip into the composer; nothing is sent. */
   addContext(item: ContextItem): void;
   focus(): void;
+  /** Bring that place of the log into sight. */
+  showAt?(seq: number): void;
   setText(text: string): void;
   dispose(): void;
 }

@@ -5,6 +5,7 @@ import { Chat } from './chat.js';
 import { App } from './app.js';
 import { keepFocus } from './focus.js';
 import type { ChatHandle, ChatHost } from './host.js';
+import { watchLook } from './look.js';
 import { install } from './style.js';
 
 export type { ChatHandle, ChatHost } from './host.js';
@@ -18,13 +19,16 @@ export function mountChat(root: HTMLElement, host: ChatHost): ChatHandle {
   const draw = (): void => render(<App chat={chat} version={chat.version} />, root);
   chat.start(draw);
   draw();
+  const endLook = watchLook(root, visible => chat.look(visible));
   const endFocus = keepFocus(root, () => chat.composer.focus());
   return {
     addContext: item => chat.composer.add(item),
     focus: () => chat.composer.focus(),
+    showAt: seq => chat.showAt(seq),
     setText: text => chat.composer.setText(text),
     dispose: () => {
       endFocus();
+      endLook();
       chat.dispose();
       render(null, root);
       undoStyle();

@@ -2,6 +2,7 @@
 
 import composer from './composer.css';
 import conversation from './conversation.css';
+import sessions from './sessions.css';
 import css from './styles.css';
 
 const users = new WeakMap<ParentNode, { sheet: HTMLStyleElement; count: number }>();
@@ -14,7 +15,7 @@ export function install(root: HTMLElement): () => void {
   if (!used) {
     const sheet = document.createElement('style');
     sheet.dataset['agentLab'] = '';
-    sheet.textContent = css + conversation + composer;
+    sheet.textContent = css + conversation + composer + sessions;
     home.append(sheet);
     used = { sheet, count: 0 };
     users.set(home, used);

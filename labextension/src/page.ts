@@ -1,0 +1,153 @@
+/**
+ * Host 2: the page without JupyterLab. The list and the session beside it; on a phone one of the two,
+ * with a way back. The address says which session, so that a reload and a link lead there.
+ */
+
+import { BrowserAlerts } from './alerts.js';
+import { Changes } from './changes.js';
+import { Notifier } from './notifier.js';
+import { mountChat, mountSessions, serverHost } from './panel.js';
+import type { ChatHandle } from './view/host.js';
+
+const NAME = 'Agent Lab';
+const PAGES = 'agent-lab/sessions';
+
+/** The part of the address before ours. */
+function baseOf(): string {
+  const { baseUrl } = JSON.parse(document.getElementById('jupyter-config-data')?.textContent ?? '{}') as
+    { baseUrl?: string };
+  return baseUrl ?? '/';
+}
+
+const base = baseOf();
+const server = serverHost('', base);
+const changes = new Changes(() => server.socketUrl(`${server.wsApi}/changes`));
+const alerts = new BrowserAlerts();
+
+function element(tag: 'div' | 'main' | 'button' | 'aside' | 'p', name: string): HTMLElement {
+  const node = document.createElement(tag);
+  node.className = name;
+  return node;
+}
+
+const body = element('div', 'al-page');
+const aside = element('aside', 'al-page-list');
+const main = element('main', 'al-page-session');
+const bar = element('div', 'al-page-bar');
+const back = element('button', 'al-page-back') as HTMLButtonElement;
+const place = element('div', 'al-page-chat');
+const nothing = element('p', 'al-page-nothing');
+back.type = 'button';
+back.textContent = '← Sessions';
+nothing.textContent = 'Choose a session, or begin a new one.';
+bar.append(back);
+main.append(bar, place, nothing);
+body.append(aside, main);
+
+let shown: string | null = null;
+let chat: ChatHandle | undefined;
+
+const notifier = new Notifier({
+  changes,
+  api: server.api,
+  fetch: url => server.fetch(url),
+  wants: () => alerts.state() === 'on',
+  tell: news => {
+    alerts.show({
+      key: news.key,
+      title: news.session.title,
+      body:
+        news.kind === 'permission' ? `Permission needed: ${news.text}`
+        : news.kind === 'failed' ? `The turn failed: ${news.text}`
+        : news.text || 'The agent has finished',
+      icon: `${base}static/agent_lab/icon-192.png`,
+      click: () => go(news.session.id)
+    });
+  },
+  takeBack: key => alerts.takeBack(key)
+});
+
+const sessions = mountSessions(aside, {
+  api: server.api,
+  fetch: (input, init) => server.fetch(input, init),
+  changes,
+  folder: () => '',
+  open: (id, seq) => go(id, seq),
+  alerts
+});
+
+function addressOf(id: string | null): string {
+  return `${base}${PAGES}${id === null ? '' : `/${encodeURIComponent(id)}`}`;
+}
+
+function go(id: string | null, seq?: number): void {
+  if (id !== shown) {
+    history.pushState(null, '', addressOf(id));
+    show(id);
+  }
+  if (seq !== undefined) {
+    chat?.showAt?.(seq);
+  }
+}
+
+function show(id: string | null): void {
+  if (id === shown) {
+    return;
+  }
+  chat?.dispose();
+  chat = undefined;
+  shown = id;
+  place.replaceChildren();
+  body.classList.toggle('al-page-one', id !== null);
+  nothing.hidden = id !== null;
+  document.title = NAME;
+  sessions.select(id);
+  if (id === null) {
+    sessions.focus();
+    return;
+  }
+  let looking = false;
+  const root = element('div', 'al-page-root');
+  place.append(root);
+  const mounted = mountChat(root, {
+    ...serverHost(id, base),
+    changes,
+    openSession: other => go(other),
+    onTitle: (title, status) => {
+      if (id === shown) {
+        document.title = `${title} · ${status}`;
+      }
+    },
+    onLook: visible => {
+      if (visible !== looking) {
+        looking = visible;
+        notifier.look(id, visible);
+      }
+    }
+  });
+  chat = mounted;
+  // A touch keyboard would cover what there is to read.
+  if (!matchMedia('(pointer: coarse)').matches) {
+    mounted.focus();
+  }
+}
+
+function readAddress(): void {
+  const { pathname } = location;
+  const start = `${base}${PAGES}/`;
+  const id = pathname.startsWith(start) ? pathname.slice(start.length).replace(/\/$/, '') : '';
+  show(id ? decodeURIComponent(id) : null);
+}
+
+back.addEventListener('click', () => go(null));
+window.addEventListener('popstate', readAddress);
+
+// What signs in stays in no history and no link that is passed on.
+const address = new URL(location.href);
+if (address.searchParams.has('token')) {
+  address.searchParams.delete('token');
+  history.replaceState(null, '', address);
+}
+body.classList.add('al-root');
+document.body.append(body);
+readAddress();

@@ -9,6 +9,7 @@ import { contextIcon } from './chips.js';
 import type { Offer } from './completion.js';
 import type { Reference } from './host.js';
 import { t } from './i18n.js';
+import { about, chipOf, worthNaming } from './variables.js';
 
 export interface Mention extends Offer {
   /** What stays in the text where it was asked for. */
@@ -28,6 +29,7 @@ const WORDS_OF_A_SESSION = 20_000;
 /** `query` undefined: nothing is asked for. Gives what is known by now; it grows while answers come. */
 export function useMentions(chat: Chat, query: string | undefined): readonly Mention[] {
   const [near, setNear] = useState<readonly Mention[]>([]);
+  const [variables, setVariables] = useState<readonly Mention[]>([]);
   const [sessions, setSessions] = useState<readonly Mention[]>([]);
   const [files, setFiles] = useState<readonly Mention[]>([]);
   const asked = query !== undefined;
@@ -41,6 +43,7 @@ export function useMentions(chat: Chat, query: string | undefined): readonly Men
       found => !signal.aborted && setNear(found.map(mentionOf)),
       () => !signal.aborted && setNear([])
     );
+    void variablesOf(chat, signal).then(found => !signal.aborted && setVariables(found));
     void otherSessions(chat, signal).then(found => !signal.aborted && setSessions(found));
     return () => gone.abort();
   }, [asked]);
@@ -57,7 +60,7 @@ export function useMentions(chat: Chat, query: string | undefined): readonly Men
       gone.abort();
     };
   }, [query]);
-  return asked ? [...near, ...files, ...sessions] : [];
+  return asked ? [...near, ...variables, ...files, ...sessions] : [];
 }
 
 function mentionOf(reference: Reference, index: number): Mention {
@@ -102,6 +105,24 @@ async function filesFor(chat: Chat, query: string, signal: AbortSignal): Promise
       item: () => Promise.resolve({ type: 'file', label: path, path })
     };
   });
+}
+
+/** None where the session has no kernel, or one that does not tell. */
+async function variablesOf(chat: Chat, signal: AbortSignal): Promise<readonly Mention[]> {
+  if (!chat.session?.notebook?.kernel_id) {
+    return [];
+  }
+  const route = `sessions/${encodeURIComponent(chat.host.sessionId)}/variables`;
+  return worthNaming(await read(chat, route, signal)).map((variable): Mention => ({
+    id: `variable-${variable.name}`,
+    group: 'variable',
+    icon: contextIcon({ type: 'variable' }),
+    label: variable.name,
+    detail: about(variable),
+    words: variable.name,
+    inner: false,
+    item: () => Promise.resolve(chipOf(variable))
+  }));
 }
 
 async function otherSessions(chat: Chat, signal: AbortSignal): Promise<readonly Mention[]> {

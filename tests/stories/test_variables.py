@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -27,12 +29,12 @@ def test_a_variable_goes_along_with_its_schema(telling_lab: Lab, page: Page) -> 
     panel.box.click()
     page.keyboard.type("what is in @d")
     option = panel.region.get_by_role("option", name="df")
-    expect(option).to_contain_text("DataFrame 2 × 2")
+    expect(option).to_contain_text(re.compile("DataFrame 2 . 2"))
     option.click()
     expect(panel.region.get_by_role("button", name="df", exact=True)).to_be_visible()
     page.keyboard.type("?")
     page.keyboard.press("Enter")
     told = panel.log.locator("code").filter(has_text="what is in")
-    expect(told).to_contain_text("df: DataFrame 2 × 2")
+    expect(told).to_contain_text(re.compile("df: DataFrame 2 . 2"))
     expect(told).to_contain_text("amount: float64")
     expect(told).not_to_contain_text("2.5")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.stories.lab import Lab
+from tests.stories.lab import TOKEN, Lab
 from tests.stories.panel import open_lab, open_split
 
 pytestmark = pytest.mark.story
@@ -34,7 +34,7 @@ def set_theme(page: Page, theme: str) -> None:
 def violations(page: Page, place: str) -> list[str]:
     """What axe says of a part of the page, a line for each element."""
     if not page.evaluate("() => 'axe' in window"):
-        page.add_script_tag(path=AXE)
+        page.evaluate(AXE.read_text())  # a script element would be refused by the page
     found: dict[str, Any] = page.evaluate(
         "([place, values]) => axe.run(place, { runOnly: { type: 'tag', values } })", [place, TAGS]
     )
@@ -216,3 +216,23 @@ def test_words_from_right_to_left(lab: Lab, page: Page) -> None:
     expect(panel.log.get_by_text("U+202E").first).to_be_visible()
     panel.button("Stop").click()
     panel.status("Idle")
+
+
+def test_the_list_and_the_page_shut_nobody_out(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "axe-list")
+    panel = open_split(page)
+    panel.status("Idle")
+    panel.answers("hello")
+    page.evaluate("() => window.jupyterapp.shell.activateById('agent-lab-sessions')")
+    rows = page.get_by_role("navigation", name="Agent sessions")
+    expect(rows.get_by_text("hello").first).to_be_visible()
+    in_each_theme(page, "[aria-label='Agent sessions']")
+
+    session = lab.sessions()[0]["id"]
+    for place in ("agent-lab/sessions", f"agent-lab/sessions/{session}"):
+        page.goto(f"{lab.url}{place}?token={TOKEN}")
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two
+            expect(page.get_by_role("navigation", name="Agent sessions")).to_be_visible()
+            said = [*violations(page, "body"), *pale(page, "body")]
+            assert not said, f"{scheme} {place}: " + "\n".join(said)

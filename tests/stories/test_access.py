@@ -232,7 +232,7 @@ def test_the_list_and_the_page_shut_nobody_out(lab: Lab, page: Page) -> None:
     for place in ("agent-lab/sessions", f"agent-lab/sessions/{session}"):
         page.goto(f"{lab.url}{place}?token={TOKEN}")
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of the two
+            page.emulate_media(color_scheme=scheme)
             expect(page.get_by_role("navigation", name="Agent sessions")).to_be_visible()
             said = [*violations(page, "body"), *pale(page, "body")]
             assert not said, f"{scheme} {place}: " + "\n".join(said)

@@ -147,7 +147,7 @@ async def scrolled(run: Run) -> AsyncIterator[Figure]:
             empty = await memory(browser, devtools)
             async with asyncio.timeout(PAINTED_MS / 1000):
                 await page.evaluate(OPEN, [past.session_id, LAST_WORDS])
-            seen: dict[str, Any] = await page.evaluate(SCROLL, [120, 200_000])
+            seen: dict[str, Any] = await page.evaluate(SCROLL, [400, 200_000])
             full = await memory(browser, devtools)
         frames = seen["frames"]
         yield Figure(

@@ -16,7 +16,7 @@ from .browser import chromium, open_lab
 from .clients import new_session
 from .history import LAST_WORDS, lay
 from .measures import Run
-from .page import MB, OPEN, PAINTED_MS
+from .page import CLOSE, MB, OPEN, PAINTED_MS
 from .report import Figure, median, percentile
 from .servers import (
     FAKE_AGENT,
@@ -28,9 +28,8 @@ from .servers import (
     scripted_model,
 )
 
-CHUNKS = 8_000
-CHUNK = 25  # characters
-RATE = 500  # chunks a second
+ANSWER = 200_000  # characters
+RATE = 3_000  # the model's words a second; the server puts those of a frame into one piece
 THE_END = "That is the end of it."
 SAMPLE = (
     "The **means** are back for all regions, `region_x` too. "
@@ -78,12 +77,12 @@ async ([step, most]) => {
 
 
 async def long_answer(run: Run) -> AsyncIterator[Figure]:
-    """200 kB of markdown from the real claude, in 8,000 pieces, into an open panel."""
+    """200 kB of markdown from the real claude, word by word, into an open panel."""
     front_end, program = built_front_end(), claude_program()
     bundle()
-    count = run.pick(CHUNKS, 1_000)
+    size = run.pick(ANSWER, ANSWER // 8)
     script = run.folder / "long.toml"
-    answer = (SAMPLE * (count * CHUNK // len(SAMPLE) + 1))[: count * CHUNK] + f"\n\n{THE_END}"
+    answer = (SAMPLE * (size // len(SAMPLE) + 1))[:size] + f"\n\n{THE_END}"
     script.write_text(
         f"[[scene]]\nmatch = ''\n[[scene.step]]\nrate = {RATE}\ntext = {json.dumps(answer)}\n"
     )
@@ -109,7 +108,7 @@ async def long_answer(run: Run) -> AsyncIterator[Figure]:
             after = await metrics(devtools)
             long: list[float] = await page.evaluate("window.longTasks")
     yield Figure(
-        what=f"an answer of {len(answer) / 1000:.0f} kB in pieces: script of the page",
+        what=f"an answer of {len(answer) / 1000:.0f} kB, {len(answer.split()):,} words: script",
         here=after["ScriptDuration"] - before["ScriptDuration"],
         unit="s",
         target=1.0,
@@ -145,9 +144,10 @@ async def scrolled(run: Run) -> AsyncIterator[Figure]:
             await traffic.quiet()
             devtools = await page.context.new_cdp_session(page)
             empty = await memory(browser, devtools)
+            await page.evaluate(CLOSE)
             async with asyncio.timeout(PAINTED_MS / 1000):
                 await page.evaluate(OPEN, [past.session_id, LAST_WORDS])
-            seen: dict[str, Any] = await page.evaluate(SCROLL, [120, 200_000])
+            seen: dict[str, Any] = await page.evaluate(SCROLL, [400, 200_000])
             full = await memory(browser, devtools)
         frames = seen["frames"]
         yield Figure(
@@ -184,6 +184,8 @@ async def memory(browser: Browser, devtools: CDPSession) -> tuple[float, float]:
     await devtools.send("HeapProfiler.enable")
     for _ in range(3):
         await devtools.send("HeapProfiler.collectGarbage")
+        # What is free but kept for the next page is no page's memory.
+        await devtools.send("Memory.simulatePressureNotification", {"level": "critical"})
         await asyncio.sleep(0.3)
     usage = await devtools.send("Runtime.getHeapUsage")
     system = await browser.new_browser_cdp_session()

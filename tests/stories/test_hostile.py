@@ -20,7 +20,7 @@ from tests.kernel.jupyter_process import FAKE_AGENT
 from tests.stories.lab import Json, Lab, running_lab, scripted_model, until, with_model
 from tests.stories.panel import Panel, open_lab, open_split, settle
 
-pytestmark = pytest.mark.story
+pytestmark = [pytest.mark.story, pytest.mark.timeout(300)]
 
 # By kind; {origin} and {host} are where the listener is. The kinds are those that DOMPurify, OWASP
 # and the writers on terminal escapes and on trojan source have published.
@@ -28,6 +28,7 @@ CORPUS: dict[str, list[str]] = json.loads(Path(__file__).with_name("hostile.json
 FOLDER = "<img src=x onerror=window.__pwned=1>"
 EVERYTHING = "say it all"
 ENDING = "That was all of it."
+PATIENCE_MS = 120_000  # until hundreds of steps are done
 PIXEL = bytes.fromhex(
     "47494638396101000100800000ffffff00000021f90401000000002c00000000010001000002024401003b"
 )
@@ -40,10 +41,14 @@ FINDINGS = r"""root => {
     'area,isindex,keygen,marquee,noscript,xmp,plaintext';
   for (const node of root.querySelectorAll('*')) {
     const show = why => found.push(`${why}: ${node.outerHTML.slice(0, 200)}`);
-    if (node.matches(never)) show('element');
+    // A formula is made of elements of its own.
+    const formula = node.closest('.al-math');
+    if (!formula && node.matches(never)) show('element');
+    if (formula && formula !== node && !/MathML$/.test(node.namespaceURI)) show('formula');
     for (const { name, value } of node.attributes) {
       if (/^on/i.test(name)) show('handler');
-      if (name === 'style' && /url|expression|position|content/i.test(value)) show('style');
+      const styles = formula ? /url|expression|image|fixed/i : /url|expression|position|content/i;
+      if (name === 'style' && styles.test(value)) show('style');
       if (name === 'href' && !/^(?:https?:|mailto:)/.test(value)) show('link');
       if (name === 'src' && !/^data:image\/(?:png|gif|jpeg|webp);base64,/.test(value)) {
         show('source');
@@ -140,7 +145,7 @@ def listener() -> Iterator[Listener]:
 @pytest.fixture(scope="module")
 def vectors(listener: Listener) -> list[str]:
     found = listener.vectors()
-    assert len(found) >= 100
+    assert len(found) >= 300
     return found
 
 
@@ -187,7 +192,8 @@ def shown(text: str) -> str:
 
 
 def file_name(number: int, vector: str) -> str:
-    bare = vector.replace("/", "\u2044").replace("\0", "")
+    # With a backslash in it claude takes it for a path of Windows, and asks.
+    bare = vector.replace("/", "\u2044").replace("\\", "\u29f5").replace("\0", "")
     return f"{number:03} {bare}".encode()[:200].decode(errors="ignore")
 
 
@@ -296,11 +302,46 @@ def open_in(page: Page, folder: str) -> Panel:
 
 
 def unfold(panel: Panel) -> None:
-    """Open all that is closed: what is not drawn cannot do harm yet."""
+    """Open all that is closed of what is drawn: what is not drawn cannot do harm yet."""
     closed = panel.log.locator("button[aria-expanded=false]")
     while closed.count():
         closed.evaluate_all("buttons => buttons.forEach(button => button.click())")
         panel.region.page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
+@dataclass
+class Seen:
+    """What stood in a conversation that is too long to be drawn at once, in its order."""
+
+    thoughts: int = 0
+    cards: int = 0
+    outputs: list[str] = field(default_factory=list)
+    code: list[str] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    prompts: list[str] = field(default_factory=list)
+    sent: int = 0
+    formulas: int = 0
+
+
+def read_through(panel: Panel, watch: Watch) -> Seen:
+    """Look at all of it, part by part, everything opened; nothing of it does any harm."""
+    seen = Seen()
+    keys = panel.log.locator("[data-chunk]").evaluate_all("all => all.map(n => n.dataset.chunk)")
+    for key in keys:
+        part = panel.log.locator(f'[data-chunk="{key}"]')
+        part.evaluate("node => node.scrollIntoView({ block: 'start' })")
+        expect(part).not_to_have_class(re.compile("al-far"))
+        unfold(panel)
+        seen.thoughts += part.get_by_role("group", name="Thinking").count()
+        seen.cards += part.get_by_role("group", name=re.compile("^Tool call: ")).count()
+        seen.outputs += part.locator(".al-output").all_text_contents()
+        seen.code += part.locator("pre, code, .al-target, .al-name").all_text_contents()
+        seen.words += part.locator(".al-say").evaluate_all(WORDS)
+        seen.prompts += part.locator(".al-prompt > p").all_text_contents()
+        seen.sent += part.locator(".al-sent-all").count()
+        seen.formulas += part.locator(".al-math math").count()
+        watch.quiet()
+    return seen
 
 
 def test_the_corpus_bites_where_nothing_is_done_about_it(
@@ -321,31 +362,27 @@ def test_thoughts_words_tools_and_files(
     page.evaluate("() => navigator.clipboard.writeText('mine')")
     panel = open_in(page, FOLDER)
     panel.ask(EVERYTHING)
-    panel.says(ENDING)
+    expect(panel.log.get_by_text(ENDING, exact=True)).to_have_count(1, timeout=PATIENCE_MS)
     panel.status("Idle")
-    unfold(panel)
-    assert panel.log.get_by_role("group", name="Thinking").count() == len(vectors)
-    cards = panel.log.get_by_role("group", name=re.compile("^Tool call: "))
-    assert cards.count() == len(vectors)
-    outputs = "\n".join(panel.log.locator(".al-output").all_text_contents())
-    for kind in ("script", "image", "nesting", "markdown"):
+    seen = read_through(panel, watch)
+    assert seen.thoughts == len(vectors)
+    assert seen.cards == len(vectors)
+    assert seen.formulas > 10, "else those in the formulas were never drawn"
+    outputs = "\n".join(seen.outputs)
+    for kind in ("script", "image", "nesting", "markdown", "table", "fence"):
         for text in CORPUS[kind]:
             assert shown(listener.aimed(text)).split("\n")[0] in outputs
     assert "]52;" not in outputs
-    code = panel.log.locator("pre, code, .al-target, .al-name").all_text_contents()
-    assert [text for text in code if shown(text) != text] == []
-    words = panel.log.locator(".al-say").evaluate_all(WORDS)
-    assert len(words) > len(vectors)
-    assert [text for text in words if CONTROL.search(text)] == []
-    assert [text for text in words if "]52;" in text] == []
-    watch.quiet()
+    assert [text for text in seen.code if shown(text) != text] == []
+    assert len(seen.words) > len(vectors)
+    assert [text for text in seen.words if CONTROL.search(text)] == []
+    assert [text for text in seen.words if "]52;" in text] == []
     assert page.evaluate("() => navigator.clipboard.readText()") == "mine"
 
     page.reload()
     settle(page)
     panel.says(ENDING)
-    unfold(panel)
-    watch.quiet()
+    assert read_through(panel, watch).cards == len(vectors)
 
 
 def test_what_a_person_is_asked(
@@ -372,7 +409,7 @@ def test_what_a_person_is_asked(
     session = hostile_lab.sessions()[0]["id"]
     hostile_lab.call("PATCH", f"agent-lab/api/sessions/{session}", {"permission_mode": "plan"})
     panel.ask("plan it")
-    expect(panel.log.locator(".al-ask .al-say")).to_be_visible()
+    expect(panel.log.locator(".al-ask .al-say").first).to_be_visible()
     watch.quiet()
     panel.button("Stop").click()
     panel.status("Idle")
@@ -403,11 +440,9 @@ def test_prompts_queue_titles_and_context(
     panel.choose("Allow once")
     expect(panel.queue).to_be_hidden()
     panel.status("Idle")
-    unfold(panel)
-    prompts = panel.log.locator(".al-prompt > p").all_text_contents()
-    assert prompts[1:] == [shown(vector) for vector in vectors]
-    expect(panel.log.locator(".al-sent-all")).to_have_count(len(vectors))
-    watch.quiet()
+    seen = read_through(panel, watch)
+    assert seen.prompts[1:] == [shown(vector) for vector in vectors]
+    assert seen.sent == len(vectors)
 
     for fault in ("surrogates", "ansi"):
         panel.ask(f"!{fault}")

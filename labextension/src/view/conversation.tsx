@@ -5,7 +5,7 @@ import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preac
 import type { Item } from '../transcript.js';
 import type { Chat, Sending } from './chat.js';
 import { Chunks, Heights, nearOf, wordsOf } from './chunks.js';
-import type { Chunk } from './chunks.js';
+import type { Chunk, Near } from './chunks.js';
 import { Markdown } from './markdown.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -117,7 +117,10 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       top.current = element.scrollTop;
       following.current = near;
       kept.pinned = pinnedIn(element, kept.chunks.list);
-      windowAgain();
+      const sight = { top: top.current, view: view.current, atEnd: near };
+      if (kept.isOther(nearOf(kept.chunks.list, kept.heights, sight, kept.near, kept.pinned))) {
+        windowAgain();
+      }
       if (near && away) {
         setAway(false);
       }
@@ -240,6 +243,11 @@ class Past {
   near: ReadonlySet<number> = new Set();
   /** Drawn wherever they are: what has the focus, and what is selected. */
   pinned: ReadonlySet<number> = new Set();
+
+  /** Something else is to be drawn than is. */
+  isOther({ keys, more }: Near): boolean {
+    return more || keys.size !== this.near.size || [...keys].some(key => !this.near.has(key));
+  }
 }
 
 function useAgain(): () => void {

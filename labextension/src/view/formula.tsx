@@ -64,7 +64,7 @@ export const Formula = memo(({ tex, raw, display }: FormulaProps): JSX.Element =
       at.current?.replaceChildren(draw(tex, display));
       explain(undefined);
     } catch (error) {
-      explain(error instanceof Error ? error.message : String(error));
+      explain(error instanceof Error ? error.message.split(' at position', 1)[0] : String(error));
     }
   }, [here, tex, display]);
   if (here && !long && wrong === undefined) {

@@ -25,6 +25,8 @@ const OPEN = new RegExp(String.raw`^ {0,3}(?:\$\$|\\\[)(${LINE}*)$`);
  */
 const INLINE =
   /^(?:\$\$((?:\\[^\n]|[^\\$\n])+)\$\$|\$(?![\s$])((?:\\[^\n]|[^\\$\n])*?(?:\\[^\n]|[^\\$\s]))\$(?![\w$])|\\\(((?:\\[^)\n]|[^\\\n])+)\\\)|\\\[((?:\\[^\]\n]|[^\\\n])+)\\\])/;
+/** "$10 at US$": a number with words after it is a price. */
+const PRICE = /^\d[\d.,]*[a-z]?\s+[a-z]{2}/i;
 const BEFORE = /\$|\\[([]/g;
 
 const token = (raw: string, tex: string, display: boolean, closed = true): MathToken => ({
@@ -68,7 +70,7 @@ const inline: TokenizerAndRendererExtension = {
   tokenizer(text) {
     const found = INLINE.exec(text);
     const tex = found?.[1] ?? found?.[2] ?? found?.[3] ?? found?.[4];
-    return found && tex?.trim()
+    return found && tex?.trim() && !(found[2] !== undefined && PRICE.test(tex))
       ? token(found[0], tex, found[1] !== undefined || found[4] !== undefined)
       : undefined;
   },

@@ -42,7 +42,7 @@ test('signs of markdown in a formula are its own', () => {
 
 test('prices, names and code stay words', () => {
   for (const text of [
-    'from $5 to $10', '$5-$10', 'US$5 and US$6', 'it costs $ 5 or 6 $', 'HOME=$HOME and PATH=$PATH',
+    'from $5 to $10', '$5-$10', 'US$5 and US$6', 'from $10 at US$ 3', '$2.5k more than the $3k', 'it costs $ 5 or 6 $', 'HOME=$HOME and PATH=$PATH',
     '`$x$`', '```\n$$a$$\n```', '\\$x\\$', '$$', '$$$$', 'a $', 'f\\(', '[x](\\[)', '$a\n\nb$', '$$\na\n\nb\n$$'
   ]) {
     assert.deepEqual(formulas(text), [], text);

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import latency, load, page, startup, throughput, volume
+from . import keys, latency, load, page, startup, throughput, volume
 from .measures import Measure, Run
 from .report import HEADINGS, Figure, columns, say
 from .servers import Missing, claude_program
@@ -31,6 +31,7 @@ MEASURES: dict[str, Measure] = {
     "page": page.weight,
     "open": page.open_session,
     "dom": page.token_to_dom,
+    "typing": keys.typing,
     "bundle": volume.panel_bundle,
     "lines": throughput.lines,
 }

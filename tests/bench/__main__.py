@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import conversation, latency, load, page, startup, throughput, volume
+from . import conversation, keys, latency, load, page, startup, throughput, volume
 from .measures import Measure, Run
 from .report import HEADINGS, Figure, columns, say
 from .servers import Missing, claude_program
@@ -33,6 +33,7 @@ MEASURES: dict[str, Measure] = {
     "dom": page.token_to_dom,
     "answer": conversation.long_answer,
     "scroll": conversation.scrolled,
+    "typing": keys.typing,
     "bundle": volume.panel_bundle,
     "lines": throughput.lines,
 }

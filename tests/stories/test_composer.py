@@ -128,6 +128,23 @@ def test_enter_sends_while_nothing_is_chosen(lab: Lab, page: Page) -> None:
     assert sent(lab, "echo: for @nts") == []
 
 
+def test_a_name_that_means_harm_is_only_a_name(lab: Lab, page: Page) -> None:
+    name = "<img src=x onerror=window.__owned=1>\u202egpj.txt"
+    (lab.root / name).write_text("harm\n")
+    open_lab(page, lab, "harm")
+    panel = open_split(page)
+    panel.status("Idle")
+    panel.box.press_sequentially("@onerr")
+    expect(things(panel).first).to_contain_text("<img src=x onerror=window.__owned=1>")
+    expect(things(panel).first.locator(".al-hidden")).to_have_text("U+202E")
+    page.keyboard.press("Enter")
+    expect(chips(panel).locator(".al-hidden")).to_have_text("U+202E")
+    chips(panel).get_by_role("button").first.click()
+    expect(panel.region.locator(".al-look")).to_contain_text("<img src=x")
+    assert page.evaluate("window.__owned") is None
+    (lab.root / name).unlink()
+
+
 def test_commands_of_the_agent_by_key(lab: Lab, page: Page) -> None:
     open_lab(page, lab, "commands")
     panel = open_split(page)

@@ -83,6 +83,22 @@ def test_the_context_says_what_fills_it_and_is_compacted(lab: Lab, page: Page) -
     panel.status("Idle")
 
 
+def test_the_narrowest_panel_has_the_context_in_its_menu(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "narrowest")
+    panel = open_split(page)
+    panel.answers("a question")
+    panel.region.locator("xpath=..").evaluate("node => { node.style.width = '320px'; }")
+    expect(figure(panel, "Context")).to_be_hidden()
+    menu(panel, "What fills the context").click()
+    context = window(panel, "What fills the context")
+    expect(context).to_contain_text("tokens")
+    box = context.bounding_box()
+    assert box is not None
+    assert box["width"] <= 320
+    page.keyboard.press("Escape")
+    expect(context).to_have_count(0)
+
+
 def test_a_context_that_nobody_can_tell_says_so(lab: Lab, page: Page) -> None:
     open_lab(page, lab, "no-context")
     panel = open_split(page)

@@ -93,8 +93,8 @@ export function fitting<T extends Offer>(offers: readonly T[], query: string): F
   const groups = new Map<Group, Found<T>[]>();
   for (const offer of offers) {
     const found = match(query, offer.label) ??
-      // What it is about finds it too, but never marks it as meant.
-      (offer.detail.toLowerCase().includes(query.toLowerCase()) ? { rank: ABOUT, at: [] } : undefined);
+      // What a cell says finds it too, but never marks it as meant. Of commands there are too many for that.
+      (offer.group !== 'command' && offer.detail.toLowerCase().includes(query.toLowerCase()) ? { rank: ABOUT, at: [] } : undefined);
     if (found) {
       const group = groups.get(offer.group) ?? [];
       group.push({ offer, ...found });

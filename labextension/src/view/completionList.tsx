@@ -1,7 +1,7 @@
 /** The list above the composer: what fits the word being typed, to be taken by key or pointer. */
 
 import type { JSX } from 'preact';
-import { useLayoutEffect, useRef } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Found, Group } from './completion.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -22,41 +22,55 @@ interface ListProps {
 
 export const optionId = (list: string, index: number): string => `${list}-${index}`;
 
+/** So many are shown at a time. A list that scrolled would have to take the focus, which the field keeps. */
+const SHOWN = 9;
+
 export function CompletionList({ id, label, found, active, take }: ListProps): JSX.Element {
-  const list = useRef<HTMLDivElement>(null);
-  useLayoutEffect(() => {
-    list.current?.querySelector('[aria-selected=true]')?.scrollIntoView({ block: 'nearest' });
-  }, [active]);
+  const [first, show] = useState(0);
+  const before = useRef(active);
+  const last = Math.max(0, found.length - SHOWN);
+  let from = Math.min(first, last);
+  if (active !== before.current) {
+    before.current = active;
+    from = active < 0 ? 0 : Math.min(Math.max(from, active - SHOWN + 1), active);
+  }
+  useLayoutEffect(() => show(from), [from]);
   const groups: { name: Group; from: number; found: Found[] }[] = [];
-  found.forEach((each, index) => {
-    const last = groups.at(-1);
-    if (last?.name === each.offer.group) {
-      last.found.push(each);
+  found.slice(from, from + SHOWN).forEach((each, index) => {
+    const group = groups.at(-1);
+    if (group?.name === each.offer.group) {
+      group.found.push(each);
     } else {
-      groups.push({ name: each.offer.group, from: index, found: [each] });
+      groups.push({ name: each.offer.group, from: from + index, found: [each] });
     }
   });
   return (
-    <div class="al-completion" role="listbox" id={id} aria-label={label} ref={list}
+    <div class="al-completion"
       // The field keeps the focus, so that typing goes on.
-      onPointerDown={event => event.preventDefault()}>
-      {groups.map(group => (
-        <div class="al-offers" role="group" aria-label={t(NAMES[group.name])} key={group.name}>
-          {group.found.map(({ offer, at }, inGroup) => {
-            const index = group.from + inGroup;
-            return (
-              <div role="option" class="al-offer" id={optionId(id, index)} key={offer.id} aria-selected={index === active}
-                onClick={() => take(index)}>
-                <Icon name={offer.icon} />
-                <code><Marked text={offer.group === 'command' ? `/${offer.label}` : offer.label}
-                  at={offer.group === 'command' ? at.map(each => each + 1) : at} /></code>
-                {offer.hint && <span class="al-muted al-offer-hint"><Visible text={offer.hint} /></span>}
-                <span class="al-completion-about"><Visible text={offer.detail} /></span>
-              </div>
-            );
-          })}
-        </div>
-      ))}
+      onPointerDown={event => event.preventDefault()}
+      onWheel={event => show(Math.max(0, Math.min(last, from + Math.sign(event.deltaY))))}>
+      <div role="listbox" id={id} aria-label={label}>
+        {groups.map(group => (
+          <div class="al-offers" role="group" aria-label={t(NAMES[group.name])} key={group.name}>
+            {group.found.map(({ offer, at }, inGroup) => {
+              const index = group.from + inGroup;
+              return (
+                <div role="option" class="al-offer" id={optionId(id, index)} key={offer.id} aria-selected={index === active}
+                  aria-posinset={index + 1} aria-setsize={found.length} onClick={() => take(index)}>
+                  <Icon name={offer.icon} />
+                  <code><Marked text={offer.group === 'command' ? `/${offer.label}` : offer.label}
+                    at={offer.group === 'command' ? at.map(each => each + 1) : at} /></code>
+                  {offer.hint && <span class="al-muted al-offer-hint"><Visible text={offer.hint} /></span>}
+                  <span class="al-completion-about"><Visible text={offer.detail} /></span>
+                </div>
+              );
+            })}
+          </div>
+        ))}
+      </div>
+      {found.length > SHOWN && (
+        <div class="al-more" aria-hidden="true">{t('{from} to {to} of {n}', { from: from + 1, to: from + SHOWN, n: found.length })}</div>
+      )}
     </div>
   );
 }

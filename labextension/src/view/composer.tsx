@@ -278,8 +278,8 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
         {...(active >= 0 ? { 'aria-activedescendant': optionId(listId, active) } : {})}
         placeholder={readOnly ? t('This session has ended')
           : lost ? t('Kept as a draft until the server is back')
-          : session?.commands.length ? t('Message the agent, @ to attach, / for commands')
-          : t('Message the agent, @ to attach')}
+          : session?.commands.length ? t('Message the agent (@ to attach, / commands)')
+          : t('Message the agent (@ to attach)')}
         disabled={readOnly}
         onInput={event => {
           const area = event.currentTarget;

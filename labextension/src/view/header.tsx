@@ -9,6 +9,7 @@ import { Icon } from './icons.js';
 import { memo } from './memo.js';
 import { Menu } from './menu.js';
 import { Meters } from './meter.js';
+import type { Shown } from './meter.js';
 import { statusWords } from './status.js';
 import { Visible } from './text.js';
 import { useTicking } from './ticking.js';
@@ -22,6 +23,7 @@ interface HeaderProps {
 
 export const Header = memo(({ chat, session }: HeaderProps): JSX.Element => {
   const [renaming, rename] = useState(false);
+  const [shown, show] = useState<Shown>();
   return (
     <header class="al-head">
       <span class="al-head-title">
@@ -40,8 +42,8 @@ export const Header = memo(({ chat, session }: HeaderProps): JSX.Element => {
         {session && <span class="al-agent">{session.agent}</span>}
       </span>
       <State chat={chat} />
-      {session ? <Meters chat={chat} usage={session.usage} canCompact={canCompact(session)} /> : <span />}
-      {session ? <Menu chat={chat} session={session} rename={() => rename(true)} /> : <span />}
+      {session ? <Meters chat={chat} shown={shown} show={show} usage={session.usage} canCompact={canCompact(session)} /> : <span />}
+      {session ? <Menu chat={chat} session={session} rename={() => rename(true)} showContext={() => show('context')} /> : <span />}
     </header>
   );
 });

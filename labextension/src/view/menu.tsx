@@ -14,11 +14,13 @@ interface MenuProps {
   readonly chat: Chat;
   readonly session: Session;
   rename(): void;
+  /** The narrowest panels have no room for its meter. */
+  showContext(): void;
 }
 
 const ITEMS = '[role=menuitem], [role=menuitemcheckbox]';
 
-export function Menu({ chat, session, rename }: MenuProps): JSX.Element {
+export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Element {
   const [open, setOpen] = useState(false);
   const [help, showHelp] = useState(false);
   const at = useRef<HTMLSpanElement>(null);
@@ -82,6 +84,7 @@ export function Menu({ chat, session, rename }: MenuProps): JSX.Element {
       {open && (
         <div class="al-menu" role="menu" aria-label={t('Session menu')} onKeyDown={onKey}>
           {item(t('Rename'), rename)}
+          {item(t('What fills the context'), showContext)}
           {item(t('Fork'), () => void fork(chat), { about: t('A new session with this history') })}
           {item(t('Save the transcript as JSON lines'), () => void save(chat))}
           {showRules && item(t('Permissions…'), () => showRules.call(chat))}

@@ -56,14 +56,18 @@ const percent = (part: number, whole: number): string => `${whole ? ((part / who
 const tokensOf = (row: Omit<UsageRow, 'key' | 'cost_usd' | 'cost_source'>): number =>
   row.input_tokens + row.output_tokens + row.cache_read_tokens + row.cache_write_tokens;
 
+/** Which of the windows is open. */
+export type Shown = 'context' | 'cost' | undefined;
+
 interface MetersProps {
   readonly chat: Chat;
+  readonly shown: Shown;
+  show(what: Shown): void;
   readonly usage: Session['usage'];
   readonly canCompact: boolean;
 }
 
-export const Meters = memo(({ chat, usage, canCompact }: MetersProps): JSX.Element => {
-  const [open, set] = useState<'context' | 'cost'>();
+export const Meters = memo(({ chat, shown: open, show: set, usage, canCompact }: MetersProps): JSX.Element => {
   const contextButton = useRef<HTMLButtonElement>(null);
   const costButton = useRef<HTMLButtonElement>(null);
   const { context_used: used, context_size: size } = usage;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ async def test_the_page_carries_no_secret_and_no_script(server: Server) -> None:
     assert answer.status == 200
     html = answer.body.decode()
     assert token not in html
-    policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+    policy = dict(
+        part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; ")
+    )
     assert policy["script-src"] == "'self'"
     assert policy["default-src"] == policy["base-uri"] == "'none'"
     assert policy["frame-ancestors"] == "'self'"
@@ -114,19 +117,24 @@ async def test_an_agent_that_is_not_there(server: Server, lab_config: dict[str, 
 
 
 @pytest.fixture
-def missing_agent(lab_config: dict[str, Any], tmp_path: Path) -> Path:
+def install(lab_config: dict[str, Any], tmp_path: Path) -> Callable[[], None]:
+    """The agent is not there before this is called."""
     program = tmp_path / "not-yet" / "claude"
     lab_config["claude_command"] = [str(program)]
-    return program
+
+    def make() -> None:
+        program.parent.mkdir()
+        program.write_text("#!/bin/sh\necho 9.9.9\n")
+        program.chmod(0o755)
+
+    return make
 
 
-async def test_an_agent_that_comes_late(missing_agent: Path, server: Server) -> None:
+async def test_an_agent_that_comes_late(install: Callable[[], None], server: Server) -> None:
     missing = (await checks_of(server))["agent"]
     assert missing["ok"] is False
     assert missing["mend"]["command"].startswith("pip install")
-    missing_agent.parent.mkdir()
-    missing_agent.write_text("#!/bin/sh\necho 9.9.9\n")
-    missing_agent.chmod(0o755)
+    install()
     assert (await checks_of(server))["agent"]["ok"] is False  # asked a moment ago
     found = await checks_of(server, fresh=1)
     assert found["agent"]["ok"] is True

@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from agent_lab.agents.registry import claude_command
-from tests.stories.lab import Lab, running_lab, with_model
+from tests.stories.lab import Lab, running_lab, until, with_model
 from tests.stories.panel import Panel, open_lab, open_split
-from tests.stories.sessions_panel import Sessions, open_list, open_page
+from tests.stories.sessions_panel import open_list, open_page
 
 pytestmark = pytest.mark.story
 
@@ -94,44 +94,41 @@ def test_a_notebook_without_a_kernel(lab: Lab, page: Page) -> None:
     # All is well: nothing is said.
     expect(panel.log.get_by_role("region", name="Readiness")).to_have_count(0)
 
-    page.evaluate(
-        """async () => {
-          const {serviceManager} = window.jupyterapp;
-          await serviceManager.sessions.refreshRunning();
-          for (const one of serviceManager.sessions.running()) {
-            if (one.path === 'still.ipynb') await serviceManager.sessions.shutdown(one.id);
-          }
-        }"""
-    )
-    page.evaluate("() => window.dispatchEvent(new Event('focus'))")
-    page.reload()
-    dialog = page.get_by_role("button", name="No Kernel")
-    if dialog.is_visible():
-        dialog.click()
+    for session in lab.call("GET", "api/sessions"):
+        lab.call("DELETE", f"api/sessions/{session['id']}")
     kernel = check(panel.log, "kernel")
-    page.wait_for_timeout(1500)
-    if kernel.count():
-        kernel.get_by_role("button", name="Start the kernel").click()
-        expect(kernel).to_have_count(0)
+    until(lambda: back_at(page, kernel))
+    kernel.get_by_role("button", name="Start the kernel").click()
+    panel.status("Idle")
+    expect(kernel).to_have_count(0)
+    assert [one["path"] for one in lab.call("GET", "api/sessions")] == ["still.ipynb"]
+    panel.answers("hello")
 
 
-def test_trust_after_all(lab: Lab, page: Page) -> None:
+def back_at(page: Page, card: Locator) -> int:
+    """The person comes back to the window. Returns how many such cards there are then."""
+    page.evaluate("() => { window.dispatchEvent(new Event('focus')); }")
+    return card.count()
+
+
+def test_a_folder_that_changes_under_an_empty_session(lab: Lab, page: Page) -> None:
     ran = lab.folder / "trusted-after-all"
-    server = {"command": "/bin/sh", "args": ["-c", f"touch '{ran}'"]}
     (lab.root / "later").mkdir()
-    (lab.root / "later" / ".mcp.json").write_text(json.dumps({"mcpServers": {"theirs": server}}))
     sessions, panel = open_page(page, lab)
     sessions.button("New").click()
     folder = sessions.nav.get_by_role("combobox", name="Folder of the new session")
     folder.fill("later")
     folder.press("Enter")
-    sessions.button("Go on without them").click()
-    panel.answers("hello")
+    panel.status("Idle")
+    expect(panel.log.get_by_role("region", name="Readiness")).to_have_count(0)
+
+    server = {"command": "/bin/sh", "args": ["-c", f"touch '{ran}'"]}
+    (lab.root / "later" / ".mcp.json").write_text(json.dumps({"mcpServers": {"theirs": server}}))
+    trust = check(panel.log, "trust")
+    until(lambda: back_at(page, trust))
+    expect(trust).to_contain_text(".mcp.json")
     assert not ran.exists()
-    lab.call("POST", "agent-lab/api/trust", {"path": "later", "trust": True})
-    sessions.button("New").click()
-    folder.fill("later")
-    folder.press("Enter")
-    panel.answers("with them")
-    assert ran.exists()
-    assert Sessions(page).nav
+    trust.get_by_role("button", name="Trust").click()
+    expect(trust).to_have_count(0)
+    panel.answers("hello")
+    assert until(ran.exists)

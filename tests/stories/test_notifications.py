@@ -120,11 +120,13 @@ def test_one_tab_speaks_for_all(lab: Lab, page: Page, new_page: NewPage) -> None
 def test_a_page_that_is_not_used_marks_what_ended(lab: Lab, page: Page) -> None:
     page.add_init_script("document.hasFocus = () => window.used ?? false")
     made = make_session(lab, "In an unused page")
-    _, panel = open_page(page, lab, made)
+    sessions, panel = open_page(page, lab, made)
     panel.answers("hello")
+    opener = sessions.opener("In an unused page")
+    expect(opener).to_contain_text("Finished, not seen yet")
     assert lab.call("GET", f"agent-lab/api/sessions/{made}")["unseen"]
     page.evaluate("() => { window.used = true; window.dispatchEvent(new Event('focus')); }")
-    expect(page.locator(".al-row-state").first).to_have_text("Idle")
+    expect(opener).to_contain_text("Idle")
     assert not lab.call("GET", f"agent-lab/api/sessions/{made}")["unseen"]
     # The connection that comes back after a loss says so anew.
     page.context.set_offline(True)

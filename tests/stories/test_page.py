@@ -21,9 +21,7 @@ PHONE = {"width": 400, "height": 780}
 
 
 @pytest.fixture(scope="module")
-def lab(
-    tmp_path_factory: pytest.TempPathFactory, model_url: str
-) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory, model_url: str) -> Iterator[Lab]:
     """Under a path of a hub's."""
     folder = tmp_path_factory.mktemp("page")
     with running_lab(folder, with_model(folder, model_url), base_url=BASE) as lab:
@@ -87,9 +85,7 @@ def test_it_can_be_installed(lab: Lab, page: Page, browser: Browser) -> None:
     found = client.send("Page.getAppManifest")
     assert found["errors"] == []
     assert found["url"] == f"{lab.url}agent-lab/manifest.webmanifest"
-    manifest = page.evaluate(
-        "async url => (await fetch(url)).json()", found["url"]
-    )
+    manifest = page.evaluate("async url => (await fetch(url)).json()", found["url"])
     assert urljoin(lab.url, manifest["start_url"]) == f"{lab.url}agent-lab/sessions"
     assert manifest["display"] == "standalone"
     sizes = {}
@@ -229,7 +225,7 @@ def test_dark_and_light_are_the_systems(lab: Lab, page: Page) -> None:
     expect(Panel(page).box).to_be_visible()
     grounds = []
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme)
         grounds.append(
             page.locator(".al-sessions").evaluate("node => getComputedStyle(node).backgroundColor")
         )

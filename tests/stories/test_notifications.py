@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.stories.conftest import NewPage
-from tests.stories.lab import Lab
+from tests.stories.lab import Lab, running_lab, with_model
 from tests.stories.panel import Panel, open_lab, open_split
 from tests.stories.sessions_panel import ask_in, make_session, open_list, open_page
 from tests.stories.test_turns import newest
@@ -128,12 +129,20 @@ def test_a_page_that_is_not_used_marks_what_ended(lab: Lab, page: Page) -> None:
     page.evaluate("() => { window.used = true; window.dispatchEvent(new Event('focus')); }")
     expect(opener).to_contain_text("Idle")
     assert not lab.call("GET", f"agent-lab/api/sessions/{made}")["unseen"]
-    # The connection that comes back after a loss says so anew.
-    page.context.set_offline(True)
-    page.wait_for_timeout(200)
-    page.context.set_offline(False)
-    panel.answers("again")
-    assert not lab.call("GET", f"agent-lab/api/sessions/{made}")["unseen"]
+
+
+def test_who_looks_says_so_again_after_a_loss(tmp_path: Path, model_url: str, page: Page) -> None:
+    with running_lab(tmp_path, with_model(tmp_path, model_url)) as lab:
+        made = make_session(lab, "Looked at all along")
+        sessions, panel = open_page(page, lab, made)
+        panel.answers("before")
+        lab.kill()
+        expect(sessions.nav.get_by_text("The connection is lost; trying again.")).to_be_visible()
+        lab.start()
+        panel.status("Idle")
+        panel.answers("after")
+        expect(sessions.opener("Looked at all along")).to_contain_text("Idle")
+        assert not lab.call("GET", f"agent-lab/api/sessions/{made}")["unseen"]
 
 
 @pytest.fixture

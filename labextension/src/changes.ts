@@ -40,7 +40,8 @@ export interface ChangesListener {
   onChange(change: Change): void;
   /** Changes come from now on; what changed before has to be read. `again`: some may have been missed. */
   onOpen?(again: boolean): void;
-  onLost?(): void;
+  /** `signedOut`: it does not come back by itself. */
+  onLost?(signedOut: boolean): void;
 }
 
 const FIRST_DELAY = 500;
@@ -142,11 +143,12 @@ export class Changes {
   private closed(code: number): void {
     this.socket = undefined;
     clearInterval(this.alive);
-    if (this.opened) {
+    const final = FINAL.has(code);
+    if (this.opened || final) {
       this.opened = false;
-      this.listeners.forEach(each => each.onLost?.());
+      this.listeners.forEach(each => each.onLost?.(final));
     }
-    if (!FINAL.has(code)) {
+    if (!final) {
       this.retry = setTimeout(() => this.connect(), this.delay * (0.75 + Math.random() / 2));
       this.delay = Math.min(this.delay * 2, LONGEST_DELAY);
     }

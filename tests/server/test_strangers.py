@@ -36,6 +36,8 @@ ROUTES: list[tuple[str, str, object]] = [
     ("GET", "sessions/{id}/events", None),
     ("GET", "sessions/{id}/events?follow=1", None),
     ("GET", "sessions/{id}/export?format=jsonl", None),
+    ("GET", "readiness", None),
+    ("POST", "trust", {"path": "", "trust": True}),
     ("GET", "health", None),
     ("GET", "openapi.json", None),
 ]

@@ -51,7 +51,7 @@ def open_page(page: Page, lab: Lab, session_id: str = "") -> tuple[Sessions, Pan
     rest = f"/{session_id}" if session_id else ""
     page.goto(f"{lab.url}agent-lab/sessions{rest}?token={TOKEN}")
     found = Sessions(page)
-    expect(found.nav).to_have_count(1)
+    page.locator(".al-sessions").wait_for(state="attached")
     return found, Panel(page)
 
 

@@ -64,7 +64,9 @@ class Sidebar extends Panel {
     const chat = this._chats.create(source, {
       startKernel: async () => {
         const { sessionContext } = notebook;
-        await (sessionContext.session?.kernel ? sessionContext.restartKernel() : sessionContext.startKernel());
+        // One that is gone cannot be restarted, and stands in the way of another.
+        await sessionContext.shutdown();
+        await sessionContext.startKernel();
       }
     });
     chat.hide();

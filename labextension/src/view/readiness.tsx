@@ -43,6 +43,8 @@ const ICONS: Readonly<Record<Check['id'], IconName>> = {
   agent: 'plug', version: 'info', signed_in: 'key', trust: 'lock', kernel: 'cell'
 };
 
+const AGENT = new Set<Check['id']>(['agent', 'version', 'signed_in']);
+
 export function Readiness({ host, path, notebook, kernel, all, trusted }: ReadinessProps): JSX.Element | null {
   const [checks, set] = useState<readonly Check[] | null>(null);
   const [asked, ask] = useState(0);
@@ -57,7 +59,8 @@ export function Readiness({ host, path, notebook, kernel, all, trusted }: Readin
     if (kernel) {
       query.set('kernel_id', kernel);
     }
-    if (asked) {
+    // To look for a program takes a program: only where one was not as it should be.
+    if (asked && checks?.some(check => check.ok === false && AGENT.has(check.id))) {
       query.set('fresh', '1');
     }
     setBusy(true);
@@ -84,15 +87,12 @@ export function Readiness({ host, path, notebook, kernel, all, trusted }: Readin
     };
   }, [path, notebook, kernel, asked]);
   // Whoever signs in or installs something does it elsewhere and comes back.
-  const missing = checks?.some(check => check.ok === false) ?? false;
   useEffect(() => {
-    if (!missing) {
-      return undefined;
-    }
     const stop = new AbortController();
     window.addEventListener('focus', () => ask(n => n + 1), { signal: stop.signal });
     return () => stop.abort();
-  }, [missing]);
+  }, []);
+  const missing = checks?.some(check => check.ok === false) ?? false;
 
   if (!checks || (!missing && !all)) {
     return null;

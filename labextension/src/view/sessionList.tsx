@@ -230,7 +230,8 @@ export function SessionList({ host, store, shown }: ListProps): JSX.Element {
       )}
       <div class="al-sessions-foot">
         <span role="status">
-          {store.lost ? t('The connection is lost; trying again.')
+          {store.lost === 'signed out' ? t('You are no longer signed in; reload the page.')
+            : store.lost ? t('The connection is lost; trying again.')
             : searched && store.state === 'ready'
               ? t(store.cursor === null ? '{n} found' : '{n} found, and more', { n: order.length })
               : ''}

@@ -60,7 +60,7 @@ export class SessionStore {
   trouble = '';
   query = '';
   /** The connection is lost: what is shown is what was. */
-  lost = false;
+  lost: false | 'lost' | 'signed out' = false;
   /** The last session deleted, which can be had back. */
   deleted: { readonly id: string; readonly title: string } | null = null;
   gate: Gate | null = null;
@@ -83,8 +83,8 @@ export class SessionStore {
         touch();
       },
       onChange: change => this.changed(change),
-      onLost: () => {
-        this.lost = true;
+      onLost: signedOut => {
+        this.lost = signedOut ? 'signed out' : 'lost';
         touch();
       }
     });

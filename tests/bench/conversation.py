@@ -75,6 +75,21 @@ async ([step, most]) => {
 }
 """
 
+# Fetches a history and forgets it: the browser under test keeps answers for its developer tools.
+FETCH = """
+async id => {
+  const { baseUrl } = JSON.parse(
+    document.getElementById('jupyter-config-data').textContent);
+  for (let before = 1_000_000_000, more = true; more; ) {
+    const url = `${baseUrl}agent-lab/api/sessions/${id}/events?before=${before}&limit=500`;
+    const answer = await fetch(url);
+    const page = await answer.json();
+    more = page.more;
+    before = page.events[0].seq;
+  }
+}
+"""
+
 
 async def long_answer(run: Run) -> AsyncIterator[Figure]:
     """200 kB of markdown from the real claude, word by word, into an open panel."""
@@ -143,6 +158,7 @@ async def scrolled(run: Run) -> AsyncIterator[Figure]:
             await page.get_by_role("textbox", name="Message the agent").wait_for()
             await traffic.quiet()
             devtools = await page.context.new_cdp_session(page)
+            await page.evaluate(FETCH, past.session_id)
             empty = await memory(browser, devtools)
             await page.evaluate(CLOSE)
             async with asyncio.timeout(PAINTED_MS / 1000):
@@ -165,7 +181,7 @@ async def scrolled(run: Run) -> AsyncIterator[Figure]:
             what="    memory of the page then",
             here=full[0],
             baseline=empty[0],
-            baseline_is="an empty session in the same page",
+            baseline_is="an empty session in the same page, the history fetched and forgotten",
             unit="MB",
             how="added",
             target=60.0 if messages == run.pick(5_000, 500) else None,

@@ -69,17 +69,18 @@ export class SessionStore {
   busy = false;
 
   private reading = 0;
+  /** What was told while the list was read: it is newer than the list. Null while none is read. */
+  private meanwhile: Change[] | null = null;
   private more = false;
   private typing: ReturnType<typeof setTimeout> | undefined;
   private readonly unlisten: () => void;
 
   constructor(private readonly host: SessionsHost, private readonly touch: () => void) {
     this.unlisten = host.changes.listen({
-      onOpen: again => {
+      // What changed before this moment is told by no change: a list that was read before is read anew.
+      onOpen: () => {
         this.lost = false;
-        if (again) {
-          void this.read();
-        }
+        void this.read();
         touch();
       },
       onChange: change => this.changed(change),
@@ -88,7 +89,9 @@ export class SessionStore {
         touch();
       }
     });
-    void this.read();
+    if (this.reading === 0) {
+      void this.read();
+    }
   }
 
   dispose(): void {
@@ -103,6 +106,7 @@ export class SessionStore {
   async read(): Promise<void> {
     const mine = ++this.reading;
     this.more = false;
+    this.meanwhile = [];
     const limit = Math.min(200, Math.max(PAGE, this.query ? 0 : this.rows.size));
     try {
       const page = await this.page(limit, '');
@@ -113,6 +117,7 @@ export class SessionStore {
       this.hits = new Map(Object.entries(page.hits ?? {}));
       this.cursor = page.cursor;
       this.state = 'ready';
+      this.meanwhile?.forEach(change => this.apply(change));
     } catch (error) {
       if (mine !== this.reading) {
         return;
@@ -120,6 +125,7 @@ export class SessionStore {
       this.state = 'failed';
       this.problem = wordsOf(error);
     }
+    this.meanwhile = null;
     this.touch();
   }
 
@@ -170,6 +176,12 @@ export class SessionStore {
   }
 
   private changed(change: Change): void {
+    this.meanwhile?.push(change);
+    this.apply(change);
+    this.touch();
+  }
+
+  private apply(change: Change): void {
     const id = change.type === 'deleted' ? change.id : change.session.id;
     const rows = new Map(this.rows);
     if (change.type === 'deleted') {
@@ -179,7 +191,6 @@ export class SessionStore {
       rows.set(id, change.session);
     }
     this.rows = rows;
-    this.touch();
   }
 
   /** What the agent's own CLI made in the folder of the page and in those of the sessions shown. */

@@ -259,8 +259,9 @@ class Session:
         attachments.check(prompt.content)
         size = len(msgspec.json.encode((prompt.content, prompt.context)))
         if size > self._settings.max_message_bytes:
-            limit = self._settings.max_message_bytes >> 20
-            raise TooLarge(f"The message is larger than {limit} MB. Send a part of it, or a file.")
+            limit = self._settings.max_message_bytes
+            most = f"{limit >> 20} MB" if limit >= 1 << 20 else f"{limit} bytes"
+            raise TooLarge(f"The message is larger than {most}. Send a part of it, or a file.")
 
     def _begin(
         self,

@@ -36,15 +36,29 @@ class FileIndex:
 
     def search(self, cwd: Path, q: str, limit: int) -> list[File]:
         """The files and folders whose path has the letters of `q` in this order, best first."""
+        listed, is_new = self._files(cwd, FRESH_SECONDS)
+        found = _best(listed, q, limit)
+        if not found and not is_new:  # perhaps it was made a moment ago
+            found = _best(self._files(cwd, 0.0)[0], q, limit)
+        return found
+
+    def _files(self, cwd: Path, age: float) -> tuple[list[File], bool]:
+        """The listing of a folder, at most so many seconds old; and whether it was made now."""
         now = time.monotonic()
         known = self._listed.get(cwd)
-        if known is None or known[0] < now - FRESH_SECONDS:
-            self._listed = {k: v for k, v in self._listed.items() if v[0] > now - FRESH_SECONDS}
-            known = self._listed[cwd] = (now, list(_list(cwd)))
-        words = q.lower()
-        ranked = ((rank, file) for file in known[1] if (rank := _rank(file.path, words)))
-        best = sorted(ranked, key=lambda one: (one[0], len(one[1].path), one[1].path))
-        return [file for _, file in best[:limit]]
+        if known is not None and known[0] >= now - age:
+            return known[1], False
+        self._listed = {k: v for k, v in self._listed.items() if v[0] > now - FRESH_SECONDS}
+        listed = list(_list(cwd))
+        self._listed[cwd] = (now, listed)
+        return listed, True
+
+
+def _best(files: list[File], q: str, limit: int) -> list[File]:
+    words = q.lower()
+    ranked = ((rank, file) for file in files if (rank := _rank(file.path, words)))
+    best = sorted(ranked, key=lambda one: (one[0], len(one[1].path), one[1].path))
+    return [file for _, file in best[:limit]]
 
 
 def _rank(path: str, q: str) -> int:

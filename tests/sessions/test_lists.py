@@ -40,6 +40,13 @@ def test_files_are_found_by_name_then_by_letters(folder: Path) -> None:
     assert {"report.py", "data/", "notes/"} <= set(found(folder, ""))
 
 
+def test_a_file_made_a_moment_ago_is_found(folder: Path) -> None:
+    index = FileIndex()
+    assert index.search(folder, "fresh", 10) == []
+    (folder / "fresh.txt").write_text("x")
+    assert [file.path for file in index.search(folder, "fresh", 10)] == ["fresh.txt"]
+
+
 def test_what_git_ignores_is_not_offered_and_nothing_of_the_repository_runs(folder: Path) -> None:
     subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
     (folder / ".gitignore").write_text("junk/\n")

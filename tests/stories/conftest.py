@@ -31,6 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "story: a person at a real browser; takes seconds")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A story plays in real time on shared cores: one that fails is told once more, and the report
+    names it (R)."""
+    for item in items:
+        if item.get_closest_marker("story"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Reported:
     report = yield

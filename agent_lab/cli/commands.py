@@ -123,16 +123,17 @@ def _folder(server: Server, path: Path | None) -> str:
 def _print_turn(response: HTTPResponse) -> int:
     """Print a turn's answer as it comes, and on standard error what happens beside it."""
     at_start = True
-    streamed: set[str] = set()
+    shown: dict[str, str] = {}
     for event in _events(response):
         text, note = "", ""
         match event.body:
             case events.AgentMessageChunk(message_id=message, text=text):
-                streamed.add(message)
+                shown[message] = shown.get(message, "") + text
             case events.AgentMessage(message_id=message, content=content):
-                if message not in streamed:
-                    text = "".join(part.text for part in content if isinstance(part, TextBlock))
-                text += "\n"
+                text = _unseen(
+                    "".join(part.text for part in content if isinstance(part, TextBlock)),
+                    shown.pop(message, ""),
+                )
             case events.ToolCall(title=title, status="in_progress"):
                 note = f"* {title}"
             case events.PermissionRequest(title=title):
@@ -156,6 +157,15 @@ def _print_turn(response: HTTPResponse) -> int:
             say(text, end="")
             at_start = text.endswith("\n")
     raise AgentLabError("The connection ended before the turn did. The Agent panel shows the rest.")
+
+
+def _unseen(message: str, shown: str) -> str:
+    """What of a finished message is not on the screen yet. It stands for its last chunks too: those
+    that were not sent when it came never are."""
+    if message.startswith(shown):
+        return f"{message[len(shown) :]}\n" if message else ""
+    # A part that was taken back stays above: a terminal forgets nothing.
+    return f"\n{message}\n" if message else "\n"
 
 
 def _events(response: HTTPResponse) -> Iterator[events.Event]:

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from agent_lab.cli import client
+from agent_lab.cli import client, commands
+from agent_lab.protocol import events
 from agent_lab.protocol.errors import Unavailable
 from tests.kernel.jupyter_process import TOKEN, Jupyter, jupyter_server, scratch_environment
 
@@ -87,6 +89,37 @@ def test_send_then_find_then_follow_then_export(server: Jupyter, tmp_path: Path)
     assert [event["type"] for event in events].count("turn_ended") == 2
     assert written[:2] == (0, "")
     assert file.read_text().startswith(exported)  # an idle agent may have said more since
+
+
+@pytest.mark.parametrize(
+    ("streamed", "message", "printed"),
+    [
+        ([], "an answer", "an answer\n"),
+        (["an ", "ans"], "an answer", "an answer\n"),
+        (["an ", "answer"], "an answer", "an answer\n"),
+        (["an ans"], "", "an ans\n"),
+        ([], "", ""),
+        (["an ans"], "another", "an ans\nanother\n"),
+    ],
+)
+def test_a_message_that_was_streamed_in_part(
+    streamed: list[str], message: str, printed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Chunks that the log had not taken when the message was finished are never sent."""
+    bodies: list[events.AnyBody] = [
+        events.AgentMessageChunk(message_id="m1", text=text) for text in streamed
+    ]
+    content = (events.TextBlock(text=message),) if message else ()
+    bodies.append(events.AgentMessage(message_id="m1", content=content))
+    bodies.append(events.TurnEnded(stop_reason="end_turn"))
+    lines = [
+        b"data: " + events.join_event(n, "s", "t", "2026-01-01T00:00:00.000Z", events.encode(body))
+        for n, body in enumerate(bodies, 1)
+    ]
+
+    code = commands._print_turn(BytesIO(b"\n".join(lines)))  # type: ignore[arg-type]  # lines
+
+    assert (code, capsys.readouterr().out) == (0, printed)
 
 
 def test_nothing_found(server: Jupyter) -> None:

@@ -524,12 +524,12 @@ class Manager:
         What cannot be read lets nothing out.
         """
         folders = [cwd, *(str(parent) for parent in Path(cwd).parents)]
-        settings = await self.log.read(partial(catalogue.dial, folders=folders))
-        if settings is None:
-            return ContextDial()
         try:
+            settings = await self.log.read(partial(catalogue.dial, folders=folders))
+            if settings is None:
+                return ContextDial()
             return msgspec.json.decode(settings, type=ContextDial)
-        except msgspec.DecodeError:
+        except (sqlite3.Error, msgspec.DecodeError):
             return ContextDial(sent="off", read="off", since=False)
 
     async def set_dial(self, session: Session, dial: ContextDial) -> None:

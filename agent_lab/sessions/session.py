@@ -1003,6 +1003,8 @@ class Session:
     async def _stop_agent(self) -> None:
         self._stopping = True
         try:
+            if self._next is not None:
+                self._next.cancel()
             starting = self._starting
             if starting is not None:
                 starting.cancel()

@@ -110,6 +110,14 @@ class Watch:
             watched.happened("stopped")
             self.forget(kernel_id)
 
+    def belongs(
+        self, kernel_id: str, message: str, *, session_id: str = "", cell_id: str = ""
+    ) -> None:
+        """A request (its message id) was that of a session's agent, or ran this cell."""
+        watched = self._watched.get(kernel_id)
+        if watched is not None:
+            watched.record.belongs(message, session_id=session_id, cell_id=cell_id)
+
     async def settled(self, kernel_id: str) -> None:
         """Return when the kernel has told what the last cell bound."""
         watched = self._watched.get(kernel_id)

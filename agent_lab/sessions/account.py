@@ -25,6 +25,10 @@ class Account(Protocol):
         """
         ...
 
+    def turn_began(self, session: Session) -> None:
+        """What `of_prompt` gave last is on its way: it is not given again."""
+        ...
+
     def bound(self, session: Session, before: Notebook | None) -> None:
         """The session is here, or has another notebook or kernel than `before`."""
         ...
@@ -49,6 +53,9 @@ class NoAccount:
         without: tuple[str, ...],
     ) -> tuple[ContextItem, ...]:
         return context
+
+    def turn_began(self, session: Session) -> None:
+        pass
 
     def bound(self, session: Session, before: Notebook | None) -> None:
         pass

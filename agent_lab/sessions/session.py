@@ -312,6 +312,7 @@ class Session:
             self._own_title = title_of(content, context)
             journal.emit(None, SessionUpdated(title=self._own_title))
         self._turns.begin(turn)
+        self._account.turn_began(self.info)
         self._failure = None
         self._task(self._deliver(turn), "deliver")
         return turn

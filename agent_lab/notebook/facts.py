@@ -90,6 +90,8 @@ class Record:
         self._facts: deque[Fact] = deque()
         self._running: dict[str, Run] = {}
         self._unnamed: list[Run] = []
+        self._last_count = 0
+        self._gap = 0
 
     def facts(self) -> tuple[Fact, ...]:
         return tuple(self._facts)
@@ -102,8 +104,8 @@ class Record:
         return tuple(self._running.values())
 
     def missed_since(self, position: int) -> bool:
-        """Have facts later than this position fallen out?"""
-        return self.dropped > position
+        """Have facts later than this position fallen out, or never come?"""
+        return max(self.dropped, self._gap) > position
 
     # ------------------------------------------------------------ what messages tell
 
@@ -130,6 +132,10 @@ class Record:
         if self.flooded:  # its end was not heard, and the shell runs one cell after the other
             self._lose_running()
             self.flooded = False
+        if count is not None:
+            if 0 < self._last_count < count - 1:  # cells in between were not heard
+                self._gap = run.position
+            self._last_count = count
         self._running[message] = run
         while len(self._running) > MOST_FACTS:
             del self._running[next(iter(self._running))]
@@ -157,6 +163,7 @@ class Record:
     def happened(self, what: What, at: datetime) -> Happened:
         if what in ("restarted", "died", "stopped", "started"):
             self.life += 1
+            self._last_count = 0
             self._lose_running()
             self._unnamed.clear()
         fact = Happened(self._step(), what, at)

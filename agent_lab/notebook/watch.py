@@ -230,7 +230,10 @@ class _Watched:
             self._idle(asked, at)
 
     def _idle(self, asked: str, at: datetime | None) -> None:
-        if self.record.ended(asked, at) is not None:
+        run = self.record.ended(asked, at)
+        if run is not None:
+            # A cell may have loaded our part, which then tells names.
+            self._tells_names = self._tells_names or "agent_lab" in run.code
             self._ask_soon()
 
     def _bearable(self) -> bool:
@@ -297,7 +300,7 @@ class _Watched:
             reply = msgspec.convert(content, _NamesReply)
         except (AgentLabError, msgspec.ValidationError) as error:
             _log.info("agent_lab: kernel %s tells no names: %s", self._name, error)
-            self._tells_names = False  # until it is restarted
+            self._tells_names = False  # until it is restarted, or loads our part
             return
         if life != self.record.life:
             return

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from agent_lab.agents import conversations, registry
 from agent_lab.agents.conversations import Conversation
@@ -344,6 +344,7 @@ class Manager:
             agent_session_id=None,
             notebook=None,  # the notebook's session stays the one it was forked from
             forked_from=ForkedFrom(source.id, upto),
+            dial=UNSET,  # said anew in the log of the fork, with its first prompt
             status="stopped",
             status_reason=None,
             usage=SessionUsage(context_size=source.info.usage.context_size),

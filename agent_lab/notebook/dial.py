@@ -261,10 +261,12 @@ def _paragraph(lines: list[str], named: Sequence[str], is_named: Callable[[str],
     first = next(place for place, line in enumerate(lines) if is_named(line))
     # What stands before the head of a table is none of it; a column's own values, which stand
     # before its name, are not what a table's head could be.
-    hidden = _markdown(lines, named) or _aligned(lines, named) if first == 0 else None
+    full = [line for line in lines if line.strip()]
+    hidden = _markdown(full, named) or _aligned(full, named) if first == 0 else None
+    end = "\n" if lines[-1] == "" else ""
     if hidden is None:
-        return f"[… not sent: lines that show the masked column {_list(named)}]"
-    return "\n".join(hidden)
+        return f"[… not sent: lines that show the masked column {_list(named)}]{end}"
+    return "\n".join(hidden) + end
 
 
 def _list(names: Sequence[str]) -> str:

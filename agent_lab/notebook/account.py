@@ -95,20 +95,31 @@ class KernelAccount:
         known = self._known.get(session.id)
         if known is None or session.notebook is None:
             return let
-        told, known.given = await self._account(session.id, known)
-        if "since" in without or not dial.since:
+        work = self._made(session.id, known, dial)
+        making = asyncio.get_running_loop().create_task(work, name=f"{session.id}: since")
+        await asyncio.wait([making])
+        error = making.exception()
+        if error is not None:  # a prompt goes without it rather than not at all
+            _log.error("agent_lab: what happened since could not be told", exc_info=error)
             return let
-        made = item(told, dials.read(dial), known.notebook.path)
-        return let if made is None else (*let, *await _let_out(dials.read(dial), (made,)))
+        made, known.given = making.result()
+        return let if made is None or "since" in without else (*let, made)
 
     async def preview(self, session: Session, dial: ContextDial) -> ContextItem | None:
         """What the next prompt would be given of what happened since the last one."""
         known = self._known.get(session.id)
         if known is None or not dial.since:
             return None
-        told, _ = await self._account(session.id, known)
-        made = item(told, dials.read(dial), known.notebook.path)
-        return None if made is None else (await _let_out(dials.read(dial), (made,)))[0]
+        return (await self._made(session.id, known, dial))[0]
+
+    async def _made(
+        self, session_id: str, known: _Known, dial: ContextDial
+    ) -> tuple[ContextItem | None, _Given]:
+        told, given = await self._account(session_id, known)
+        made = item(told, dials.read(dial), known.notebook.path) if dial.since else None
+        if made is not None:
+            [made] = await _let_out(dials.read(dial), (made,))
+        return made, given
 
     def turn_began(self, session: Session) -> None:
         known = self._known.get(session.id)
@@ -201,7 +212,8 @@ class KernelAccount:
             self._start_task(self._look_again(known), f"{session.id}: look")
 
     async def _look_again(self, known: _Known) -> None:
-        known.files, _, known.was_there = await asyncio.to_thread(self._look, known)
+        files, _, known.was_there = await asyncio.to_thread(self._look, known)
+        known.files = known.files if files is None else files
 
     def forgotten(self, session_id: str) -> None:
         known = self._known.pop(session_id, None)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from agent_lab.notebook.since import CellNow, Files
 
 MOST_FILES = 5000
-SCAN_SECONDS = 0.1
+SCAN_SECONDS = 0.3
 """A folder with more files, or on a slower disk, is not told of: half a list would be wrong."""
 MOST_NOTEBOOK_BYTES = 16 << 20
 _SKIPPED = {"__pycache__", "node_modules", "site-packages", "venv"}

@@ -32,6 +32,7 @@ QUIET_SECONDS = 0.03
 """How long after a cell the next one may begin before the kernel is asked what it bound."""
 TOPIC_SECONDS = 1.0
 """How long a kernel that answered may take to be heard under the topics that we know."""
+MOST_TRIES = 8
 MOST_MESSAGES = 1000
 """A second, of a kernel that is listened to in full; above that it is not listened to for a while.
 """
@@ -87,9 +88,14 @@ class Watch:
         manager = self._kernel_of(kernel_id)
         if manager is None:
             return None
-        watched = _Watched(
-            manager, self._start_task, lambda fact: self._tell(kernel_id, fact), kernel_id[:8]
-        )
+        try:
+            watched = _Watched(
+                manager, self._start_task, lambda fact: self._tell(kernel_id, fact), kernel_id[:8]
+            )
+        except (zmq.ZMQError, OSError, ValueError) as error:
+            # It starts just now, or runs behind a gateway that has no sockets for us.
+            _log.info("agent_lab: kernel %s cannot be followed now: %s", kernel_id, error)
+            return None
         self._watched[kernel_id] = watched
         return watched.record
 
@@ -173,18 +179,24 @@ class _Watched:
 
     async def _begin(self) -> None:
         """See that the kernel is heard, and where its memory stands."""
-        for _ in range(2):
+        unheard = 0
+        for _ in range(MOST_TRIES):
             try:
                 await ask(self._manager, "kernel_info_request", {}, NAMES_SECONDS)
+            except AgentLabError:  # it starts, or does not know the control channel
+                await asyncio.sleep(TOPIC_SECONDS)
+                continue
+            try:
                 async with asyncio.timeout(TOPIC_SECONDS):
                     await self._heard.wait()
                 break
-            except (AgentLabError, TimeoutError):
-                continue
-        else:
-            if not self._closed:
-                self._in_full = True
-                self._stream.socket.setsockopt(zmq.SUBSCRIBE, b"")
+            except TimeoutError:
+                unheard += 1
+            if unheard == 2 or self._closed:
+                break
+        if not self._heard.is_set() and not self._closed:
+            self._in_full = True
+            self._stream.socket.setsockopt(zmq.SUBSCRIBE, b"")
         self._ask_soon()
 
     # ------------------------------------------------------------ messages
@@ -195,6 +207,9 @@ class _Watched:
         topic = frames[0]
         if topic.startswith(PREFIX):
             self._heard.set()
+            if self._in_full:
+                self._in_full = False
+                self._stream.socket.setsockopt(zmq.UNSUBSCRIBE, b"")
             ident, _, kind = topic[len(PREFIX) :].rpartition(b".")
             if kind.decode("utf-8", "replace") not in _TOLD:
                 return
@@ -249,7 +264,7 @@ class _Watched:
         return self._messages < MOST_MESSAGES
 
     def _listen_again(self) -> None:
-        if not self._closed:
+        if not self._closed and self._in_full:
             self._stream.socket.setsockopt(zmq.SUBSCRIBE, b"")
 
     # ------------------------------------------------------------ what happens to it

@@ -999,6 +999,7 @@ class Session:
         if not deleted:
             await self.journal.stored()
         self.journal.finish_subscribers()
+        self._account.forgotten(self.id)
         self._release()
 
     async def _stop_agent(self) -> None:
@@ -1034,6 +1035,7 @@ class Session:
             )
         self._ended = False
         self._failure = None
+        self._account.bound(self.info, None)
         await self._ensure_process()
         await self.journal.stored()
 

@@ -139,7 +139,15 @@ async def heard(notebook: Notebook, person: Person) -> None:
 async def quiet(notebook: Notebook) -> None:
     """A prompt after which nothing is left to tell."""
     await notebook.server.ask(notebook.id, "hello")
+    await looked(notebook)
     assert await notebook.text() == ""
+
+
+async def looked(notebook: Notebook) -> None:
+    """The server has looked at the folder after the last turn; it runs in this process."""
+    name = f"{notebook.id}: look"
+    if looking := [task for task in asyncio.all_tasks() if task.get_name() == name]:
+        await asyncio.wait(looking, timeout=DEADLINE)
 
 
 @asynccontextmanager

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from tests.notebook.living import NAMES, heard, install_bash, person_at, quiet, start
+from tests.notebook.living import NAMES, heard, install_bash, looked, person_at, quiet, start
 from tests.server.lab import Json, Server
 
 
@@ -113,8 +116,7 @@ async def test_the_agents_own_runs_are_not_told_to_it(server: Server, jp_servera
         watch = jp_serverapp.web_app.settings["agent_lab"].watching.account.watch
         await agent.client.get_shell_msg(timeout=10)
         watch.belongs(notebook.kernel_id, asked, session_id="another")
-        text = await notebook.until(lambda text: "of_another" in text)
-        assert "another agent's, ok" in text
+        await notebook.until(lambda text: "another agent's, ok" in text)
 
 
 async def test_a_magic_is_told_but_not_itself(server: Server, jp_serverapp: Any) -> None:
@@ -142,6 +144,7 @@ async def test_files_that_changed_are_told(
     notebook = await start(server, jp_serverapp)
     await quiet(notebook)
     await server.ask(notebook.id, "!bash 'echo hi > by_agent.txt'")
+    await looked(notebook)
     (jp_root_dir / "report.py").write_text("a = 2  # more")
     (jp_root_dir / "new").mkdir()
     (jp_root_dir / "new" / "data.csv").write_text("b")
@@ -207,3 +210,35 @@ async def test_a_prompt_does_not_wait_for_a_kernel_that_is_busy(
         await server.fetch("POST", f"{server.url}api/kernels/{notebook.kernel_id}/interrupt")
         text = await notebook.until(lambda text: "KeyboardInterrupt" in text)
         assert "The kernel was interrupted at" in text
+
+
+async def test_a_frozen_kernel_holds_no_prompt_up(server: Server, jp_serverapp: Any) -> None:
+    notebook = await start(server, jp_serverapp)
+    async with person_at(notebook) as person:
+        await person.run(NAMES)
+        await heard(notebook, person)
+        await person.run("last = 1")
+        pid = notebook.manager.provisioner.pid
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began = time.monotonic()
+            words = [{"type": "text", "text": "hello"}]
+            path = f"sessions/{notebook.id}/prompt"
+            sent = await server.call("POST", path, {"content": words})
+            took = time.monotonic() - began
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert sent.status == 202
+        assert took < 0.6
+
+
+async def test_a_session_that_ends_and_comes_back_is_told_again(
+    server: Server, jp_serverapp: Any
+) -> None:
+    notebook = await start(server, jp_serverapp)
+    async with person_at(notebook) as person:
+        await heard(notebook, person)
+        assert (await server.call("POST", f"sessions/{notebook.id}/end")).status == 200
+        assert await notebook.text() == ""
+        assert (await server.call("POST", f"sessions/{notebook.id}/resume")).status == 200
+        await heard(notebook, person)

@@ -80,12 +80,14 @@ Fact: TypeAlias = Run | Names | Happened
 
 
 class Record:
-    """The facts of one kernel. `life` counts its restarts; `position` is that of the last fact."""
+    """The facts of one kernel. `life` counts its restarts; `position` is that of the last fact;
+    `messages` how many messages reached us."""
 
     def __init__(self) -> None:
         self.position = 0
         self.life = 0
         self.dropped = 0
+        self.messages = 0
         self.flooded = False
         self._facts: deque[Fact] = deque()
         self._running: dict[str, Run] = {}
@@ -141,6 +143,11 @@ class Record:
             del self._running[next(iter(self._running))]
         self._add(run)
         return run
+
+    def deaf(self) -> None:
+        """From here on facts may be missed, until the next cell begins."""
+        self.flooded = True
+        self._gap = self._step()
 
     def failed(self, message: str, ename: str, evalue: str) -> None:
         run = self._running.get(message)

@@ -68,7 +68,7 @@ def since(record: Record, position: int, session_id: str) -> Since:
         notes=tuple(_sentence(fact) for fact in new if isinstance(fact, Happened)),
         runs=tuple(run for run in runs if run.life == record.life),
         before_restart=sum(run.life != record.life for run in runs),
-        missed=record.missed_since(position) or record.flooded,
+        missed=record.missed_since(position),
         bound=bound,
         rebound=rebound,
         deleted=deleted,

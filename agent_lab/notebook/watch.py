@@ -37,7 +37,7 @@ MOST_MESSAGES = 1000
 """A second, of a kernel that is listened to in full; above that it is not listened to for a while.
 """
 DEAF_SECONDS = 2.0
-_TOLD = ("execute_input", "error", "status")
+_TOLD = (b"execute_input", b"error", b"status")
 
 
 class Stream(Protocol):
@@ -202,17 +202,18 @@ class _Watched:
     # ------------------------------------------------------------ messages
 
     def _received(self, frames: list[bytes]) -> None:
+        self.record.messages += 1
         if self._in_full and not self._bearable():
             return
         topic = frames[0]
         if topic.startswith(PREFIX):
+            ident, _, kind = topic[len(PREFIX) :].rpartition(b".")
+            if kind not in _TOLD:  # the welcome to a new subscription too
+                return
             self._heard.set()
             if self._in_full:
                 self._in_full = False
                 self._stream.socket.setsockopt(zmq.UNSUBSCRIBE, b"")
-            ident, _, kind = topic[len(PREFIX) :].rpartition(b".")
-            if kind.decode("utf-8", "replace") not in _TOLD:
-                return
             if self._ident is not None and ident != self._ident:
                 # Another process answers under this id, and nobody said so: it had died.
                 self.happened("died")
@@ -258,7 +259,7 @@ class _Watched:
             self._second, self._messages = now, 0
         self._messages += 1
         if self._messages == MOST_MESSAGES:
-            self.record.flooded = True
+            self.record.deaf()
             self._stream.socket.setsockopt(zmq.UNSUBSCRIBE, b"")
             self._loop.call_later(DEAF_SECONDS, self._listen_again)
         return self._messages < MOST_MESSAGES

@@ -159,10 +159,10 @@ async def person_at(notebook: Notebook, username: str = "") -> AsyncIterator[Per
         person.leave()
 
 
-def install_bash(data: Path) -> None:
+def install(data: Path, name: str, *command: str) -> None:
     """Offer a kernel that is not Python's."""
-    folder = data / "kernels" / "bash"
+    folder = data / "kernels" / name
     folder.mkdir(parents=True)
-    argv = [sys.executable, "-m", "bash_kernel", "-f", "{connection_file}"]
-    spec = {"argv": argv, "display_name": "Bash", "language": "bash"}
+    argv = [sys.executable, *command, "-f", "{connection_file}"]
+    spec = {"argv": argv, "display_name": name, "language": name}
     (folder / "kernel.json").write_text(json.dumps(spec))

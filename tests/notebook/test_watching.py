@@ -11,7 +11,7 @@ from typing import Any
 
 import nbformat
 
-from tests.notebook.living import NAMES, heard, install_bash, looked, person_at, quiet, start
+from tests.notebook.living import NAMES, heard, install, looked, person_at, quiet, start
 from tests.server.lab import Json, Server
 
 
@@ -184,7 +184,7 @@ async def test_a_cell_that_is_not_what_ran_is_told_once(
 async def test_a_kernel_of_another_language_is_followed(
     server: Server, jp_serverapp: Any, jp_data_dir: Path
 ) -> None:
-    install_bash(jp_data_dir)
+    install(jp_data_dir, "bash", "-m", "bash_kernel")
     notebook = await start(server, jp_serverapp, kernel="bash")
     async with person_at(notebook) as person:
         await heard(notebook, person)
@@ -242,3 +242,34 @@ async def test_a_session_that_ends_and_comes_back_is_told_again(
         assert await notebook.text() == ""
         assert (await server.call("POST", f"sessions/{notebook.id}/resume")).status == 200
         await heard(notebook, person)
+
+
+async def test_what_a_cell_prints_does_not_reach_the_server(
+    server: Server, jp_serverapp: Any
+) -> None:
+    notebook = await start(server, jp_serverapp)
+    async with person_at(notebook) as person:
+        await heard(notebook, person)
+        record = jp_serverapp.web_app.settings["agent_lab"].watching.account.watch.record(
+            notebook.kernel_id
+        )
+        before = record.messages
+        await person.run("import sys\nfor i in range(3000):\n    print(i)\n    sys.stdout.flush()")
+        await notebook.until(lambda text: "ok" in text)
+        assert 2 <= record.messages - before < 20
+
+
+async def test_a_kernel_with_other_topics_is_followed_until_it_floods(
+    server: Server, jp_serverapp: Any, jp_data_dir: Path
+) -> None:
+    install(jp_data_dir, "odd", str(Path(__file__).parent / "odd_kernel.py"))
+    notebook = await start(server, jp_serverapp, kernel="odd")
+    async with person_at(notebook) as person:
+        await heard(notebook, person)
+        await person.run("first")
+        await notebook.until(lambda text: "first" in text and "ok" in text)
+        await quiet(notebook)
+        await person.run("20000")
+        await notebook.until(lambda text: "more cells ran than could be followed" in text)
+        await quiet(notebook)
+        await heard(notebook, person)  # it is listened to again

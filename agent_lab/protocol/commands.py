@@ -3,7 +3,7 @@ Pure."""
 
 from __future__ import annotations
 
-from typing import TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -21,11 +21,13 @@ class Command(Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknow
 
 
 class Prompt(Command, frozen=True, kw_only=True, tag="prompt"):
-    """`id` is the message's id: the same id twice is one turn."""
+    """`id` is the message's id: the same id twice is one turn. `without` names kinds of context
+    that the server would add by itself: `since`."""
 
     content: tuple[ContentBlock, ...]
     context: tuple[ContextItem, ...] = ()
     origin: Origin = "composer"
+    without: tuple[Literal["since"], ...] = ()
 
 
 class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):

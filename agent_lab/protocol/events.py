@@ -29,6 +29,8 @@ Origin: TypeAlias = Literal[
 ]
 """Who asked. `agent` marks a turn nobody asked for (a background task reporting back)."""
 
+DialLevel: TypeAlias = Literal["off", "schema", "summary", "sample", "full"]
+
 Status: TypeAlias = Literal[
     "starting",
     "idle",
@@ -91,7 +93,18 @@ class Location(Struct, frozen=True, omit_defaults=True):
 class ContextItem(Struct, frozen=True, omit_defaults=True):
     """Something sent along with a prompt, shown as a chip: what it is and where it came from."""
 
-    type: Literal["cell", "output", "error", "variable", "selection", "terminal", "file", "diff"]
+    type: Literal[
+        "cell",
+        "output",
+        "error",
+        "variable",
+        "selection",
+        "terminal",
+        "file",
+        "diff",
+        "since",
+        "trial",
+    ]
     label: str = ""
     text: str = ""
     notebook: str = ""
@@ -140,6 +153,7 @@ class QueueItem(Struct, frozen=True):
     content: tuple[ContentBlock, ...]
     context: tuple[ContextItem, ...] = ()
     origin: Origin = "composer"
+    without: tuple[str, ...] | UnsetType = UNSET
 
 
 class TurnError(Struct, frozen=True):
@@ -207,6 +221,20 @@ class Notebook(Struct, frozen=True):
     kernel_id: str | None = None
 
 
+class ContextDial(Struct, frozen=True):
+    """What may leave a folder's kernels. `sent`: what a person attaches; `read`: what tools tell.
+
+    `masks` are regular expressions, `columns` names of table columns; what they name never leaves.
+    `since`: each prompt says what happened since the last one.
+    """
+
+    sent: DialLevel = "full"
+    read: DialLevel = "sample"
+    masks: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    since: bool = True
+
+
 class ForkedFrom(Struct, frozen=True):
     """The session whose history up to `seq` this one began with."""
 
@@ -244,6 +272,7 @@ class SessionUpdated(Body, frozen=True, kw_only=True, tag="session_updated"):
     forked_from: ForkedFrom | UnsetType | None = UNSET
     unseen: bool | UnsetType = UNSET
     demo: bool | UnsetType = UNSET
+    dial: ContextDial | UnsetType = UNSET
 
 
 class UserMessage(Body, frozen=True, kw_only=True, tag="user_message"):
@@ -475,6 +504,7 @@ class Session(Struct, kw_only=True):
     forked_from: ForkedFrom | None = None
     unseen: bool = False
     demo: bool = False
+    dial: ContextDial | UnsetType = UNSET
     created_at: str
     updated_at: str
     last_seq: int = 0

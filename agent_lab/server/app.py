@@ -27,6 +27,7 @@ from agent_lab.server.routes import Missing
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from agent_lab.server.watching import Watching
     from agent_lab.sessions.manager import Manager
     from agent_lab.sessions.settings import Settings
 
@@ -87,6 +88,7 @@ class AgentLab(ExtensionApp):
     kernel_secret = ""
     _starting: asyncio.Task[Manager] | None = None
     _stopped = False
+    watching: Watching | None = None
 
     @default("data_dir")
     def _default_data_dir(self) -> str:
@@ -141,11 +143,14 @@ class AgentLab(ExtensionApp):
         import sqlite3
 
         # A tenth of a second of imports, in a thread so that no other request waits for it.
-        await asyncio.to_thread(importlib.import_module, "agent_lab.sessions.manager")
+        for name in ("agent_lab.sessions.manager", "agent_lab.server.watching"):
+            await asyncio.to_thread(importlib.import_module, name)
         from agent_lab.sessions.manager import Manager
         from agent_lab.store.migrations import NewerDatabase
 
-        manager = Manager(self._settings())
+        watching = self._watching()
+        manager = Manager(self._settings(), watching.account)
+        watching.start(manager)
         try:
             await manager.start()
         except NewerDatabase as error:
@@ -157,6 +162,13 @@ class AgentLab(ExtensionApp):
                 "storage",
             ) from None
         return manager
+
+    def _watching(self) -> Watching:
+        from agent_lab.server.watching import Watching
+
+        assert self.serverapp is not None
+        self.watching = Watching(self.serverapp)
+        return self.watching
 
     def _started(self, task: asyncio.Task[Manager]) -> None:
         """What failed is tried again at the next request."""
@@ -217,7 +229,10 @@ class AgentLab(ExtensionApp):
             return
         try:
             async with asyncio.timeout(STOP_SECONDS):
-                await (await task).stop()
+                manager = await task
+                if self.watching is not None:
+                    await self.watching.stop()
+                await manager.stop()
         except TimeoutError:
             self.log.warning("agent_lab: not everything had ended after %s s", STOP_SECONDS)
         except Unavailable:

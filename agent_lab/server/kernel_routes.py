@@ -86,7 +86,11 @@ async def prompt(request: RouteHandler, kernel_id: str) -> object:
         for item in body.context
     )
     message = Prompt(
-        id=body.id or str(uuid.uuid4()), content=body.content, context=context, origin="magic"
+        id=body.id or str(uuid.uuid4()),
+        content=body.content,
+        context=context,
+        origin="magic",
+        without=body.without,
     )
     accepted = await session.prompt(message)
     return Answer({"session_id": session.id, **accepted_fields(accepted)}, 202)

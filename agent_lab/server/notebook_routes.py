@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from agent_lab.protocol.errors import Conflict
-from agent_lab.server.rest import find_session
-from agent_lab.server.routes import RouteHandler, Table, signed_in
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from agent_lab.protocol.errors import Conflict, Invalid, NotFound
+from agent_lab.protocol.events import DialLevel, Event, decode_event
+from agent_lab.server.rest import EVENTS_READ, find_session
+from agent_lab.server.routes import RouteHandler, Sent, Table, signed_in
+
+if TYPE_CHECKING:
+    from agent_lab.sessions.manager import Manager
+    from agent_lab.sessions.session import Session
 
 NOTEBOOK = Table("agent-lab/api", RouteHandler, signed_in)
 
@@ -21,3 +32,104 @@ async def read_variables(request: RouteHandler, session_id: str) -> object:
         text = "This session has no running kernel. Start its notebook's kernel, then try again."
         raise Conflict(text, "no_kernel")
     return {"variables": await variables(kernels.get_kernel(kernel_id))}
+
+
+class DialBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """What to change of a folder's dial. `level` sets both sides of it."""
+
+    level: DialLevel | None = None
+    sent: DialLevel | None = None
+    read: DialLevel | None = None
+    masks: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    since: bool | None = None
+
+
+@NOTEBOOK.route("GET", "sessions/{session_id}/since", "read", returns="SinceLast")
+async def read_since(request: RouteHandler, session_id: str) -> object:
+    """What the next prompt will say of what happened beside the conversation; null: nothing."""
+    manager = await request.lab.manager()
+    session = await manager.get(session_id)
+    watching = request.lab.watching
+    dial = await manager.dial_of(session.info.workspace.cwd)
+    item = None if watching is None else await watching.account.preview(session.info, dial)
+    return {"item": item, "on": dial.since}
+
+
+@NOTEBOOK.route("GET", "sessions/{session_id}/dial", "read", returns="ContextDial")
+async def read_dial(request: RouteHandler, session_id: str) -> object:
+    """What may leave the kernels of the session's folder."""
+    manager = await request.lab.manager()
+    session = await manager.get(session_id)
+    return await manager.dial_of(session.info.workspace.cwd)
+
+
+@NOTEBOOK.route(
+    "PATCH", "sessions/{session_id}/dial", "write", body=DialBody, returns="ContextDial"
+)
+async def change_dial(request: RouteHandler, session_id: str) -> object:
+    """Turn the dial of the session's folder; it holds at once for all sessions below it."""
+    from agent_lab.notebook.dial import check_columns
+    from agent_lab.notebook.masks import check_patterns
+
+    body = request.body(DialBody)
+    check_patterns(body.masks or ())
+    check_columns(body.columns or ())
+    manager = await request.lab.manager()
+    session = await manager.get(session_id)
+    dial = await manager.dial_of(session.info.workspace.cwd)
+    dial = replace(
+        dial,
+        sent=body.sent or body.level or dial.sent,
+        read=body.read or body.level or dial.read,
+        masks=dial.masks if body.masks is None else body.masks,
+        columns=dial.columns if body.columns is None else body.columns,
+        since=dial.since if body.since is None else body.since,
+    )
+    await manager.set_dial(session, dial)
+    return dial
+
+
+_FORMATS = {"": "json", "json": "json", "csv": "csv", "md": "md"}
+
+
+@NOTEBOOK.route(
+    "GET",
+    "sessions/{session_id}/sent",
+    "read",
+    query={"turn": "only this turn", "format": "json, csv or md; json unless told"},
+    returns="TurnsSent",
+)
+async def read_sent(request: RouteHandler, session_id: str) -> object:
+    """What left with each turn: sizes, places, the dial's level, what was masked or held back."""
+    from agent_lab.notebook.sent import Fold, to_csv, to_markdown
+
+    kind = _FORMATS.get(request.text("format"))
+    if kind is None:
+        raise Invalid("`format` is json, csv or md.")
+    manager = await request.lab.manager()
+    session = await manager.get(session_id)
+    fold = Fold()
+    await _read_all(manager, session, fold.push)
+    wanted = request.text("turn")
+    turns = [turn for turn in fold.turns() if wanted in ("", turn.turn_id)]
+    if wanted and not turns:
+        raise NotFound("There is no such turn in this session, or nothing was sent in it.")
+    if kind == "json":
+        return {"turns": turns}
+    title = session.info.title
+    text = to_csv(turns) if kind == "csv" else to_markdown(turns, title)
+    mime = "text/csv; charset=utf-8" if kind == "csv" else "text/markdown; charset=utf-8"
+    request.set_header("Content-Type", mime)
+    request.set_attachment_header(f"{title} - sent.{kind}")
+    request.write(text.encode("utf-8", "replace"))
+    request.finish(set_content_type=mime)
+    return Sent()
+
+
+async def _read_all(manager: Manager, session: Session, push: Callable[[Event], None]) -> None:
+    after, last = 0, session.info.last_seq
+    while after < last and (events := await manager.events(session, after, None, EVENTS_READ)):
+        after = events[-1].seq
+        for event in events:
+            push(decode_event(event.json))

@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from agent_lab.agents.conversations import Conversation
 from agent_lab.agents.registry import Agent
+from agent_lab.notebook.sent import TurnSent
 from agent_lab.protocol.commands import AnyCommand
-from agent_lab.protocol.events import AnyBody, Json
+from agent_lab.protocol.events import AnyBody, ContextDial, ContextItem, Json
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.reports import ContextReport, Variable
 from agent_lab.server import changes, pages, sockets, websocket
@@ -62,6 +63,17 @@ class Variables(Struct):
     variables: list[Variable]
 
 
+class SinceLast(Struct):
+    """`item` null: nothing happened. `on`: the folder's prompts are told at all."""
+
+    item: ContextItem | None
+    on: bool
+
+
+class TurnsSent(Struct):
+    turns: list[TurnSent]
+
+
 class Files(Struct):
     files: list[File]
 
@@ -101,7 +113,7 @@ def document() -> Node:
 
     named = (
         Agents, Sessions, Accepted, AcceptedByKernel, Health, Failure, UsageRow, Files, Variables,
-        ContextReport, Rules, Readiness,
+        ContextReport, Rules, Readiness, SinceLast, TurnsSent, ContextDial,
     )  # fmt: skip
     bodies = {route.body for table in TABLES for route in table.routes if route.body}
     frames = (

@@ -42,6 +42,7 @@ class PromptBody(Struct, frozen=True, forbid_unknown_fields=True):
     context: tuple[ContextItem, ...] = ()
     id: str = ""
     origin: Literal["api", "cli", "notebook", "terminal", "review"] = "api"
+    without: tuple[Literal["since"], ...] = ()
 
 
 class PermissionBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -206,6 +207,7 @@ async def prompt(request: RouteHandler, session_id: str) -> object:
         content=body.content,
         context=body.context,
         origin=body.origin,
+        without=body.without,
     )
     manager = await request.lab.manager()
     session = await manager.get(session_id)

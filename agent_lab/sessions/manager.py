@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from agent_lab.agents import conversations, registry
 from agent_lab.agents.conversations import Conversation
@@ -30,9 +30,18 @@ from agent_lab.protocol.errors import (
     NotFound,
     TooMany,
 )
-from agent_lab.protocol.events import ForkedFrom, Notebook, SessionUsage, Workspace, now
+from agent_lab.protocol.events import (
+    ContextDial,
+    ForkedFrom,
+    Notebook,
+    SessionUsage,
+    Workspace,
+    encode,
+    now,
+)
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.sessions import workspace
+from agent_lab.sessions.account import Account, NoAccount
 from agent_lab.sessions.changes import Changes
 from agent_lab.sessions.files import File, FileIndex
 from agent_lab.sessions.session import NEW_TITLE, Session, plain_title, plain_value
@@ -59,8 +68,9 @@ class Listed(Struct, frozen=True):
 class Manager:
     """Owns the log, the sessions and all their tasks. `start` before use, `stop` at the end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, account: Account | None = None) -> None:
         self.settings = settings
+        self.account: Account = account or NoAccount()
         self.log = EventLog(settings.data_dir / "sessions.sqlite")
         self.changes = Changes()
         self.files = FileIndex()
@@ -170,9 +180,12 @@ class Manager:
         return self._add(stored.number, info)
 
     def _add(self, number: int, info: SessionObject) -> Session:
-        session = Session(self.log, number, info, self.settings, self.start_task, self)
+        session = Session(
+            self.log, number, info, self.settings, self.start_task, self, self.account
+        )
         session.journal.changed = self.changes.changed
         self._sessions[info.id] = session
+        self.account.bound(info, None)
         self.changes.changed(info)
         return session
 
@@ -294,6 +307,7 @@ class Manager:
         await session.end(deleted=True)
         if self._sessions.pop(session_id, None) is None:
             return  # deleted twice at once
+        self.account.forgotten(session_id)
         self.changes.deleted(session_id)
         await self.log.read(partial(catalogue.mark_deleted, session_id=session_id, time=now()))
         folder = self.settings.data_dir / "run" / session_id
@@ -330,6 +344,7 @@ class Manager:
             agent_session_id=None,
             notebook=None,  # the notebook's session stays the one it was forked from
             forked_from=ForkedFrom(source.id, upto),
+            dial=UNSET,  # said anew in the log of the fork, with its first prompt
             status="stopped",
             status_reason=None,
             usage=SessionUsage(context_size=source.info.usage.context_size),
@@ -501,6 +516,51 @@ class Manager:
     async def decide_trust(self, path: str, trusted: bool) -> None:
         """Keep a person's decision about a folder. Raises Forbidden, NotFound."""
         await self._decide_trust(workspace.folder(self.settings.root_dir, path), trusted)
+
+    # ------------------------------------------------------------ the context dial
+
+    async def dial_of(self, cwd: str) -> ContextDial:
+        """What may leave the kernels of this folder: its own dial, else that of the nearest above.
+
+        What cannot be read lets nothing out.
+        """
+        folders = [cwd, *(str(parent) for parent in Path(cwd).parents)]
+        try:
+            settings = await self.log.read(partial(catalogue.dial, folders=folders))
+            if settings is None:
+                return ContextDial()
+            return msgspec.json.decode(settings, type=ContextDial)
+        except (sqlite3.Error, msgspec.DecodeError):
+            return ContextDial(sent="off", read="off", since=False)
+
+    async def set_dial(self, session: Session, dial: ContextDial) -> None:
+        """Turn the dial of a session's folder; it holds at once for all that work below it."""
+        cwd = session.info.workspace.cwd
+        settings = encode(dial).decode()
+        await self.log.read(partial(catalogue.set_dial, cwd=cwd, settings=settings))
+        for one in list(self._sessions.values()):
+            place = one.info.workspace.cwd
+            if one.info.status != "ended" and Path(place).is_relative_to(cwd):
+                try:
+                    await one.set_dial(await self.dial_of(place))
+                except Conflict as error:  # another server's, which reads it at the next prompt
+                    _log.info("agent_lab: session %s: %s", one.id, error)
+
+    # ------------------------------------------------------------ whose notebook
+
+    async def bound_to(self, path: str, kernel_id: str | None) -> list[Session]:
+        """The sessions of a notebook (with a trailing slash: of those in a folder), or of a
+        kernel, that have not ended."""
+        found = await self.log.read(partial(catalogue.of_notebook, path=path, kernel_id=kernel_id))
+        sessions = []
+        for session_id in found:
+            try:
+                session = await self.get(session_id)
+            except NotFound:
+                continue
+            if session.info.notebook is not None and session.info.status != "ended":
+                sessions.append(session)
+        return sessions
 
     # ------------------------------------------------------------ agents
 

@@ -54,6 +54,7 @@ from agent_lab.protocol.events import (
     AgentThought,
     AnyBody,
     ContentBlock,
+    ContextDial,
     ContextItem,
     Notebook,
     Notice,
@@ -77,6 +78,7 @@ from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.reports import ContextReport, Rule, RuleScope
 from agent_lab.protocol.transcript import text_of
 from agent_lab.sessions import attachments, permissions, rules
+from agent_lab.sessions.account import Account, NoAccount
 from agent_lab.sessions.connection import Connection, new_request_id
 from agent_lab.sessions.journal import Journal
 from agent_lab.sessions.settings import Settings
@@ -111,6 +113,8 @@ class Accepted(Struct, frozen=True):
 class Trust(Protocol):
     """What a session asks of its Manager about a folder."""
 
+    async def dial_of(self, cwd: str, /) -> ContextDial: ...
+
     async def is_trusted(self, cwd: Path, /) -> bool: ...
     async def grant(self, cwd: Path, rules: tuple[str, ...], session_id: str, /) -> None: ...
 
@@ -126,6 +130,7 @@ class Session:
         settings: Settings,
         start_task: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         trust: Trust,
+        account: Account | None = None,
     ) -> None:
         self.journal = Journal(log, number, session)
         self.journal.before_flush = self._refresh_status
@@ -134,6 +139,8 @@ class Session:
         self._settings = settings
         self._start_task = start_task
         self._trust = trust
+        self._account = account or NoAccount()
+        self._next: asyncio.Task[None] | None = None
         self._folder = settings.data_dir / "run" / session.id
         self._loop = asyncio.get_running_loop()
         self._lock = asyncio.Lock()
@@ -177,7 +184,7 @@ class Session:
     def _status(self) -> tuple[Status, str | None]:
         if self._ended:
             return "ended", None
-        if self._turns:
+        if self._turns or self._next is not None:
             if self._turns.cancelling:
                 return "cancelling", None
             if self.info.pending_permissions:
@@ -238,7 +245,13 @@ class Session:
             await self._hold()
             self.last_used = self._loop.time()
             if self._turns or self.info.queue:
-                item = QueueItem(prompt.id, prompt.content, prompt.context, prompt.origin)
+                item = QueueItem(
+                    prompt.id,
+                    prompt.content,
+                    prompt.context,
+                    prompt.origin,
+                    prompt.without or UNSET,
+                )
                 self.journal.emit(None, QueueUpdated(items=(*self.info.queue, item)))
                 self.journal.prompt(prompt.id, None)
                 if not self._turns:  # the queue stood still after a failure: this wakes it
@@ -246,9 +259,26 @@ class Session:
                 await self.journal.stored()
                 _, turn_id = await self.journal.prompt_of(prompt.id)
                 return Accepted(turn_id, None if turn_id else prompt.id)
-            turn = self._begin(prompt.id, prompt.content, prompt.context, prompt.origin)
+            context = await self._context_of(prompt.context, prompt.without)
+            if self._ended or self._stopping:  # meanwhile
+                raise Conflict("This session has ended. Resume it first.", "session_ended")
+            turn = self._begin(prompt.id, prompt.content, context, prompt.origin)
             await self.journal.stored()
             return Accepted(turn.id, None)
+
+    async def _context_of(
+        self, context: tuple[ContextItem, ...], without: tuple[str, ...]
+    ) -> tuple[ContextItem, ...]:
+        """What goes along with a prompt now, as the folder's dial lets it out."""
+        dial = await self._trust.dial_of(self.info.workspace.cwd)
+        self.dialled(dial)
+        return await self._account.of_prompt(self.info, dial, context, without)
+
+    def dialled(self, dial: ContextDial) -> None:
+        """From here on this dial is in force; the log says so, and so do the lists of what was
+        sent."""
+        if dial != (ContextDial() if self.info.dial is UNSET else self.info.dial):
+            self.journal.emit(None, SessionUpdated(dial=dial))
 
     def _check_prompt(self, prompt: Prompt) -> None:
         if not prompt.id or len(prompt.id) > 200:
@@ -282,6 +312,7 @@ class Session:
             self._own_title = title_of(content, context)
             journal.emit(None, SessionUpdated(title=self._own_title))
         self._turns.begin(turn)
+        self._account.turn_began(self.info)
         self._failure = None
         self._task(self._deliver(turn), "deliver")
         return turn
@@ -318,12 +349,26 @@ class Session:
 
     def _send_next(self) -> None:
         """Start the next turn from the queue."""
-        if self._turns or not self.info.queue or self._ended or self._stopping:
-            return
-        item, *rest = self.info.queue
-        self.journal.emit(None, QueueUpdated(items=tuple(rest)))
-        self._begin(item.id, item.content, item.context, item.origin)
-        self.journal.flush()
+        if self._next is None and self._may_send_next():
+            self._next = self._task(self._begin_next(), "next")
+
+    def _may_send_next(self) -> bool:
+        return bool(self.info.queue) and not (self._turns or self._ended or self._stopping)
+
+    async def _begin_next(self) -> None:
+        """An item stays in the queue, to be changed, until what goes along with it is known."""
+        try:
+            while self._may_send_next():
+                first = self.info.queue[0]
+                context = await self._context_of(first.context, first.without or ())
+                if not self._may_send_next() or self.info.queue[0].id != first.id:
+                    continue
+                item, *rest = self.info.queue
+                self.journal.emit(None, QueueUpdated(items=tuple(rest)))
+                self._begin(item.id, item.content, context, item.origin)
+        finally:
+            self._next = None
+            self.journal.flush()
 
     async def queue_edit(self, item_id: str, content: tuple[ContentBlock, ...]) -> None:
         """Raises Conflict when the item is no longer in the queue."""
@@ -536,9 +581,24 @@ class Session:
 
     async def rebind(self, notebook: Notebook) -> None:
         """The session's notebook moved, or has another kernel now."""
-        if notebook != self.info.notebook:
+        before = self.info.notebook
+        if notebook != before:
             async with self._changing():
                 self.journal.emit(None, SessionUpdated(notebook=notebook))
+            self._account.bound(self.info, before)
+
+    async def tell(self, notice: Notice) -> None:
+        """Say something about the session's notebook or kernel in the conversation.
+
+        Raises Conflict `in_use`.
+        """
+        async with self._changing():
+            self.journal.emit(self._turns.speaking, notice)
+
+    async def set_dial(self, dial: ContextDial) -> None:
+        """The dial of the session's folder was turned. Raises Conflict `in_use`."""
+        async with self._changing():
+            self.dialled(dial)
 
     async def _control(self, encode: Callable[[str], bytes]) -> Reply | None:
         """Ask the running agent something; None when none runs (it is told when it starts)."""
@@ -874,6 +934,7 @@ class Session:
         if not self._lookers and body.stop_reason != "cancelled":
             self.journal.emit(None, SessionUpdated(unseen=True))
         self._turns.end(turn_id)
+        self._account.turn_ended(self.info)
         if not self._turns:
             self._silence.stop()
         self.last_used = self._loop.time()
@@ -938,11 +999,14 @@ class Session:
         if not deleted:
             await self.journal.stored()
         self.journal.finish_subscribers()
+        self._account.forgotten(self.id)
         self._release()
 
     async def _stop_agent(self) -> None:
         self._stopping = True
         try:
+            if self._next is not None:
+                self._next.cancel()
             starting = self._starting
             if starting is not None:
                 starting.cancel()
@@ -971,6 +1035,7 @@ class Session:
             )
         self._ended = False
         self._failure = None
+        self._account.bound(self.info, None)
         await self._ensure_process()
         await self.journal.stored()
 

@@ -32,6 +32,18 @@ def of_kernel(db: sqlite3.Connection, kernel_id: str | None, cwd: str) -> list[s
     return [str(id) for (id,) in rows]
 
 
+def of_notebook(db: sqlite3.Connection, path: str, kernel_id: str | None) -> list[str]:
+    """Of a notebook, of those below a folder (its path with a slash at the end), or of a kernel."""
+    prefix = path if path.endswith("/") else ""
+    rows = db.execute(
+        "SELECT id, json_extract(state, '$.notebook.path') AS notebook FROM sessions "
+        "WHERE deleted_at IS NULL AND status<>'ended' AND (notebook=? OR kernel_id=? OR "
+        "(?<>'' AND substr(notebook, 1, ?)=?)) ORDER BY updated_at DESC",
+        (path, kernel_id, prefix, len(prefix), prefix),
+    )
+    return [str(id) for id, _ in rows]
+
+
 def of_conversation(db: sqlite3.Connection, id: str) -> str | None:
     row = db.execute(
         "SELECT id FROM sessions WHERE deleted_at IS NULL AND "
@@ -226,4 +238,25 @@ def grant(db: sqlite3.Connection, cwd: str, rules: Sequence[str], session_id: st
         db.executemany(
             "INSERT INTO grants VALUES (?,?,?,?) ON CONFLICT DO NOTHING",
             [(cwd, rule, session_id, now()) for rule in rules],
+        )
+
+
+# ---------------------------------------------------------------- the context dial
+
+
+def dial(db: sqlite3.Connection, folders: Sequence[str]) -> str | None:
+    """The settings (JSON) of the first of these folders that has some."""
+    for folder in folders:
+        row = db.execute("SELECT settings FROM dials WHERE cwd=?", (folder,)).fetchone()
+        if row is not None:
+            return str(row[0])
+    return None
+
+
+def set_dial(db: sqlite3.Connection, cwd: str, settings: str) -> None:
+    with transaction(db):
+        db.execute(
+            "INSERT INTO dials VALUES (?,?,?) ON CONFLICT DO UPDATE SET "
+            "settings=excluded.settings, time=excluded.time",
+            (cwd, settings, now()),
         )

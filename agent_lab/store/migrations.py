@@ -121,6 +121,19 @@ def m002_grants(db: sqlite3.Connection) -> None:
     )
 
 
+@migration
+def m003_dials(db: sqlite3.Connection) -> None:
+    db.executescript(
+        """
+        CREATE TABLE dials (                      -- what may leave the kernels of a folder
+            cwd TEXT PRIMARY KEY,
+            settings TEXT NOT NULL,               -- JSON: levels, masks, columns
+            time TEXT NOT NULL
+        ) WITHOUT ROWID;
+        """
+    )
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Bring the database to the newest schema. Raises NewerDatabase when it comes from a later
     version."""

@@ -49,7 +49,8 @@ export type ToolContent = ContentBlock | DiffBlock | TerminalBlock;
 export interface Location { readonly path: string; readonly line?: number }
 
 export type ContextType =
-  | 'cell' | 'output' | 'error' | 'variable' | 'selection' | 'terminal' | 'file' | 'diff';
+  | 'cell' | 'output' | 'error' | 'variable' | 'selection' | 'terminal' | 'file' | 'diff' | 'since'
+  | 'trial';
 /** Something sent along with a prompt. Absent fields are empty. */
 export interface ContextItem {
   readonly type: ContextType;
@@ -74,6 +75,15 @@ export interface PlanEntry {
   readonly status: 'pending' | 'in_progress' | 'completed';
   readonly priority: 'high' | 'medium' | 'low';
 }
+export type DialLevel = 'off' | 'schema' | 'summary' | 'sample' | 'full';
+/** What may leave a folder's kernels: what a person attaches (`sent`), what tools tell (`read`). */
+export interface ContextDial {
+  readonly sent: DialLevel;
+  readonly read: DialLevel;
+  readonly masks: readonly string[];
+  readonly columns: readonly string[];
+  readonly since: boolean;
+}
 /** The session whose history up to `seq` this one began with. */
 export interface ForkedFrom { readonly session_id: string; readonly seq: number }
 export interface PermissionOption {
@@ -94,6 +104,8 @@ export interface QueueItem {
   readonly content: readonly ContentBlock[];
   readonly context: readonly ContextItem[];
   readonly origin: Origin;
+  /** Kinds of context that the server does not add by itself. */
+  readonly without?: readonly string[];
 }
 export interface TurnError {
   readonly message: string;
@@ -155,6 +167,7 @@ export interface SessionUpdated {
   readonly forked_from?: ForkedFrom | null;
   readonly unseen?: boolean;
   readonly demo?: boolean;
+  readonly dial?: ContextDial;
 }
 export interface UserMessage {
   readonly type: 'user_message';
@@ -322,6 +335,7 @@ export interface Session {
   /** A turn ended while nobody looked. */
   readonly unseen: boolean;
   readonly demo: boolean;
+  readonly dial?: ContextDial;
   readonly created_at: string;
   readonly updated_at: string;
   readonly last_seq: number;
@@ -353,6 +367,7 @@ export interface PromptCommand {
   readonly type: 'prompt';
   readonly content: readonly ContentBlock[];
   readonly context?: readonly ContextItem[];
+  readonly without?: readonly 'since'[];
 }
 export interface AnswerCommand {
   readonly type: 'answer_permission';
@@ -482,7 +497,9 @@ const toolContent = tagged<ToolContent>({
 });
 const location_ = struct<Location>({ path: str, line: sparse(int, null) });
 const contextItem = struct<ContextItem>({
-  type: oneOf('cell', 'output', 'error', 'variable', 'selection', 'terminal', 'file', 'diff'),
+  type: oneOf(
+    'cell', 'output', 'error', 'variable', 'selection', 'terminal', 'file', 'diff', 'since', 'trial'
+  ),
   label: sparse(str, ''), text: sparse(str, ''), notebook: sparse(str, ''), cell_id: sparse(str, ''),
   execution_count: sparse(int, null), source: sparse(str, ''), ename: sparse(str, ''),
   evalue: sparse(str, ''), traceback: sparse(str, ''), name: sparse(str, ''), path: sparse(str, ''),
@@ -497,6 +514,11 @@ const status = oneOf(
   'starting', 'idle', 'running', 'awaiting_permission', 'cancelling', 'stopped', 'failed', 'ended'
 );
 const mode = oneOf('structured', 'terminal');
+const dialLevel = oneOf('off', 'schema', 'summary', 'sample', 'full');
+const contextDial = struct<ContextDial>({
+  sent: or(dialLevel, 'full'), read: or(dialLevel, 'sample'), masks: listOr(str), columns: listOr(str),
+  since: or(bool, true)
+});
 const forkedFrom = struct<ForkedFrom>({ session_id: str, seq: int });
 const costSource = or(orNull(oneOf('agent', 'estimate')), null);
 const planEntry = struct<PlanEntry>({
@@ -517,7 +539,8 @@ const question = struct<Question>({
   choices: listOr(struct<QuestionChoice>({ label: str, description: or(str, '') }))
 });
 const queueItem = struct<QueueItem>({
-  id: str, content: list(contentBlock), context: listOr(contextItem), origin: or(origin, 'composer')
+  id: str, content: list(contentBlock), context: listOr(contextItem), origin: or(origin, 'composer'),
+  without: maybe(list(str))
 });
 const turnError = struct<TurnError>({
   message: str, reason: str, retryable: or(bool, true), detail: or(str, '')
@@ -561,7 +584,7 @@ const body = tagged<Exclude<Body, Unknown>>({
     permission_mode: maybe(str), permission_modes: maybe(list(str)), effort: maybe(orNull(str)),
     efforts: maybe(list(str)), commands: maybe(list(slashCommand)), parent_id: maybe(orNull(str)),
     terminal: maybe(orNull(str)), forked_from: maybe(orNull(forkedFrom)), unseen: maybe(bool),
-    demo: maybe(bool)
+    demo: maybe(bool), dial: maybe(contextDial)
   }),
   user_message: struct<UserMessage>({
     type: tag('user_message'), message_id: str, content: list(contentBlock),
@@ -637,7 +660,7 @@ const session = struct<Session>({
   usage: v => sessionUsage(v === undefined ? {} : v), queue: listOr(queueItem),
   pending_permissions: listOr(permissionRequest), parent_id: or(orNull(str), null),
   terminal: or(orNull(str), null), forked_from: or(orNull(forkedFrom), null),
-  unseen: or(bool, false), demo: or(bool, false), created_at: str, updated_at: str,
+  unseen: or(bool, false), demo: or(bool, false), dial: maybe(contextDial), created_at: str, updated_at: str,
   last_seq: or(int, 0)
 });
 const hello = struct<Hello>({

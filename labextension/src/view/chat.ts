@@ -14,6 +14,7 @@ import type { Transcript } from '../transcript.js';
 import { ComposerState } from './composerState.js';
 import type { ChatHost } from './host.js';
 import { speak, t } from './i18n.js';
+import { Since } from './since.js';
 import { statusWords } from './status.js';
 import { now } from './ticking.js';
 
@@ -39,6 +40,8 @@ const HIDDEN_FRAME = 250;
 
 export class Chat {
   readonly composer: ComposerState;
+  /** What the next prompt is told by itself. */
+  readonly happened: Since;
   fold: Fold | undefined;
   connection: SocketState = { name: 'connecting' };
   /** Since when the connection is lost; 0 while it is not. */
@@ -78,6 +81,7 @@ export class Chat {
   constructor(readonly host: ChatHost) {
     speak(host.translate?.bind(host));
     this.composer = new ComposerState(host.sessionId, () => this.touch());
+    this.happened = new Since(host, () => this.touch());
   }
 
   start(draw: () => void): void {
@@ -185,7 +189,7 @@ export class Chat {
     this.trouble = undefined;
     this.touch();
     this.composer.leaves(id, textOf(content), context);
-    this.socket?.send({ type: 'prompt', content, context }, id).then(
+    this.socket?.send({ type: 'prompt', content, context, ...this.happened.leaves() }, id).then(
       () => this.composer.arrived(id),
       (error: unknown) => {
         this.sending = this.sending.filter(each => each.id !== id);

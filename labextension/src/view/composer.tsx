@@ -7,6 +7,7 @@ import { attachment, isLong, pasted } from './attachments.js';
 import type { Attached } from './attachments.js';
 import type { Chat } from './chat.js';
 import { Chips } from './chips.js';
+import { SinceChip } from './sinceChip.js';
 import { askedAt, fitting, suggested } from './completion.js';
 import type { Asked, Found, Offer } from './completion.js';
 import { CompletionList, optionId } from './completionList.js';
@@ -271,6 +272,7 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
           }} />
       )}
       <div class="al-unseen" aria-live="polite">{open ? t('{n} to choose from', { n: found.length }) : ''}</div>
+      <SinceChip chat={chat} />
       <Chips composer={composer} asText={asText} />
       <textarea ref={field} class="al-input" rows={1} value={composer.text} dir="auto"
         aria-label={t('Message the agent')} aria-autocomplete="list" aria-multiline="true"

@@ -5,6 +5,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Session } from '../protocol.js';
 import { fork, remove, save } from './actions.js';
 import type { Chat } from './chat.js';
+import { DialDialog } from './dialDialog.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 import { Shortcuts } from './shortcuts.js';
@@ -23,6 +24,7 @@ const ITEMS = '[role=menuitem], [role=menuitemcheckbox]';
 export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Element {
   const [open, setOpen] = useState(false);
   const [help, showHelp] = useState(false);
+  const [dial, showDial] = useState(false);
   const at = useRef<HTMLSpanElement>(null);
   const button = useRef<HTMLButtonElement>(null);
   const items = (): HTMLElement[] => [...(at.current?.querySelectorAll<HTMLElement>(ITEMS) ?? [])];
@@ -87,6 +89,7 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
           {item(t('What fills the context'), showContext)}
           {item(t('Fork'), () => void fork(chat), { about: t('A new session with this history') })}
           {item(t('Save the transcript as JSON lines'), () => void save(chat))}
+          {item(t('Context dial…'), () => showDial(true), { about: t('What may leave the kernels of this folder') })}
           {showRules && item(t('Permissions…'), () => showRules.call(chat))}
           {hasVoice() && item(t('Voice input'), () => {
             turnVoice(!voiceIsOn());
@@ -102,6 +105,7 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
         </div>
       )}
       {help && <Shortcuts close={() => showHelp(false)} />}
+      {dial && <DialDialog chat={chat} close={() => showDial(false)} />}
     </span>
   );
 }

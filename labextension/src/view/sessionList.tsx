@@ -290,8 +290,12 @@ function Cli({ store, minute, query }: { store: SessionStore; minute: number; qu
           <span>{found?.length}</span>
         </button>
       </h3>
+      {open && found === undefined && <p class="al-sessions-say" role="status">{t('Looking…')}</p>}
       {open && found?.length === 0 && (
-        <p class="al-sessions-say">{t('The agent’s own program has made nothing else in these folders.')}</p>
+        <p class="al-sessions-say">
+          {query && store.cli?.length ? t('Nothing found for “{words}”.', { words: query })
+            : t('The agent’s own program has made nothing else in the folders here.')}
+        </p>
       )}
       {open && (
         <ul>
@@ -309,6 +313,7 @@ function Cli({ store, minute, query }: { store: SessionStore; minute: number; qu
           ))}
         </ul>
       )}
+      {open && !store.cliComplete && <p class="al-sessions-say">{t('There are more, older ones.')}</p>}
     </section>
   );
 }

@@ -5,6 +5,7 @@ The page's data come over the REST routes and the WebSockets, with the login coo
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import re
@@ -16,6 +17,7 @@ from tornado import web
 
 from agent_lab.server.routes import pattern
 from agent_lab.server.version import version
+from agent_lab.server.words import Words, chosen
 
 SESSIONS = "agent-lab/sessions"
 SESSION = "agent-lab/sessions/{session_id}"
@@ -79,10 +81,12 @@ class SessionsPage(_Page):
 
     @web.authenticated
     @authorized("read")  # type: ignore[untyped-decorator]  # it tells no types
-    def get(self, session_id: str = "") -> None:
+    async def get(self, session_id: str = "") -> None:
         self.xsrf_token  # noqa: B018 - sets the cookie that the script sends back
         base: str = self.base_url
-        config = json.dumps({"baseUrl": base}).replace("<", "\\u003c")
+        reader = await self._language()
+        said = {"baseUrl": base, "locale": reader.locale, "words": reader.catalogue}
+        config = json.dumps(said).replace("<", "\\u003c")
         self.set_header("Cache-Control", "no-cache")
         self.finish(
             _PAGE.format(
@@ -95,6 +99,16 @@ class SessionsPage(_Page):
                 config=config,
             )
         )
+
+    async def _language(self) -> Words:
+        """What is chosen in the JupyterLab of this server, where there is one."""
+        assert self.serverapp is not None
+        for apps in self.serverapp.extension_manager.extension_apps.values():
+            for app in apps:
+                folder = getattr(app, "user_settings_dir", "")
+                if folder:
+                    return await asyncio.to_thread(chosen, Path(folder))
+        return Words()
 
 
 class Manifest(_Page):

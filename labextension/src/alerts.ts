@@ -1,5 +1,6 @@
 /** The browser's own notifications: off until a person turns them on with a click. */
 
+import type { Switch } from './view/host.js';
 import type { Alerts } from './view/sessionsHost.js';
 
 const WANTED = 'agent-lab:alerts';
@@ -20,9 +21,14 @@ export class BrowserAlerts implements Alerts {
   private readonly shown = new Map<string, Notification>();
   private readonly listeners = new Set<() => void>();
 
+  /** `wanted`: where it is kept whether a person wants them; else this browser keeps it. */
+  constructor(private readonly wanted: Switch = new Stored()) {
+    wanted.onChange(() => this.listeners.forEach(each => each()));
+  }
+
   state(): 'on' | 'off' | 'blocked' {
     return !there() || Notification.permission === 'denied' ? 'blocked'
-      : Notification.permission === 'granted' && stored() ? 'on' : 'off';
+      : Notification.permission === 'granted' && this.wanted.on ? 'on' : 'off';
   }
 
   async toggle(): Promise<void> {
@@ -30,7 +36,7 @@ export class BrowserAlerts implements Alerts {
     if (!on && there() && Notification.permission !== 'granted') {
       await Notification.requestPermission();
     }
-    store(!on && there() && Notification.permission === 'granted');
+    this.wanted.turn(!on && there() && Notification.permission === 'granted');
     this.listeners.forEach(each => each());
   }
 
@@ -64,18 +70,24 @@ export class BrowserAlerts implements Alerts {
   }
 }
 
-function stored(): boolean {
-  try {
-    return localStorage.getItem(WANTED) === '1';
-  } catch {
-    return false;
+class Stored implements Switch {
+  get on(): boolean {
+    try {
+      return localStorage.getItem(WANTED) === '1';
+    } catch {
+      return false;
+    }
   }
-}
 
-function store(on: boolean): void {
-  try {
-    localStorage.setItem(WANTED, on ? '1' : '0');
-  } catch {
-    // Nothing is stored in this browser: it stays off.
+  turn(on: boolean): void {
+    try {
+      localStorage.setItem(WANTED, on ? '1' : '0');
+    } catch {
+      // Nothing is stored in this browser: it stays off.
+    }
+  }
+
+  onChange(): () => void {
+    return () => undefined;
   }
 }

@@ -4,22 +4,25 @@
  */
 
 import { BrowserAlerts } from './alerts.js';
+import { catalogue } from './catalogue.js';
+import type { Words } from './catalogue.js';
 import { Changes } from './changes.js';
 import { Notifier } from './notifier.js';
 import { mountChat, mountSessions, serverHost } from './panel.js';
 import type { ChatHandle } from './view/host.js';
+import { speak, t } from './view/i18n.js';
 
 const NAME = 'Agent Lab';
 const PAGES = 'agent-lab/sessions';
 
-/** The part of the address before ours. */
-function baseOf(): string {
-  const { baseUrl } = JSON.parse(document.getElementById('jupyter-config-data')?.textContent ?? '{}') as
-    { baseUrl?: string };
-  return baseUrl ?? '/';
-}
+/** What the server wrote into the page: the part of the address before ours, the reader's language. */
+const config = JSON.parse(document.getElementById('jupyter-config-data')?.textContent ?? '{}') as
+  { baseUrl?: string; locale?: string; words?: Words };
+const base = config.baseUrl ?? '/';
+const translator = catalogue(config.words ?? {});
+speak(translator);
+document.documentElement.lang = config.locale ?? 'en';
 
-const base = baseOf();
 const server = serverHost('', base);
 const changes = new Changes(() => server.socketUrl(`${server.wsApi}/changes`));
 const alerts = new BrowserAlerts();
@@ -38,8 +41,8 @@ const back = element('button', 'al-page-back') as HTMLButtonElement;
 const place = element('div', 'al-page-chat');
 const nothing = element('p', 'al-page-nothing');
 back.type = 'button';
-back.textContent = '← Sessions';
-nothing.textContent = 'Choose a session, or begin a new one.';
+back.textContent = `← ${t('Sessions')}`;
+nothing.textContent = t('Choose a session, or begin a new one.');
 bar.append(back);
 main.append(bar, place, nothing);
 body.append(aside, main);
@@ -57,9 +60,9 @@ const notifier = new Notifier({
       key: news.key,
       title: news.session.title,
       body:
-        news.kind === 'permission' ? `Permission needed: ${news.text}`
-        : news.kind === 'failed' ? `The turn failed: ${news.text}`
-        : news.text || 'The agent has finished',
+        news.kind === 'permission' ? t('Permission needed: {title}', { title: news.text })
+        : news.kind === 'failed' ? t('The turn failed: {message}', { message: news.text })
+        : news.text || t('The agent has finished'),
       icon: `${base}static/agent_lab/icon-192.png`,
       click: () => go(news.session.id)
     });
@@ -73,7 +76,8 @@ const sessions = mountSessions(aside, {
   changes,
   folder: () => '',
   open: (id, seq) => go(id, seq),
-  alerts
+  alerts,
+  ...translator
 });
 
 function addressOf(id: string | null): string {
@@ -111,6 +115,7 @@ function show(id: string | null): void {
   place.append(root);
   const mounted = mountChat(root, {
     ...serverHost(id, base),
+    ...translator,
     changes,
     openSession: other => go(other),
     onTitle: (title, status) => {

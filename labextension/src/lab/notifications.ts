@@ -12,6 +12,7 @@ import type { Alerts } from '../view/sessionsHost';
 
 import { RefusedError } from './client';
 import { CommandIDs, PLUGIN_ID } from './commands';
+import { SettingSwitch } from './settings';
 import { plainText, plainTitle } from './text';
 import { IAlerts, IChats } from './tokens';
 
@@ -44,7 +45,7 @@ export const notifications: JupyterFrontEndPlugin<Alerts> = {
     translator: ITranslator | null
   ): Alerts {
     const trans = (translator ?? nullTranslator).load('agent_lab');
-    const alerts = new BrowserAlerts();
+    const alerts = new BrowserAlerts(settings ? new SettingSwitch(settings, 'notifyOutside') : undefined);
     const shown = new Map<string, string>();
     let chosen: ISettingRegistry.ISettings | null = null;
 

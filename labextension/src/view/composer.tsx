@@ -11,7 +11,7 @@ import { askedAt, fitting, suggested } from './completion.js';
 import type { Asked, Found, Offer } from './completion.js';
 import { CompletionList, optionId } from './completionList.js';
 import { useDrop } from './drop.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { memo } from './memo.js';
 import { useMentions } from './mentions.js';
@@ -270,7 +270,7 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
             }
           }} />
       )}
-      <div class="al-unseen" aria-live="polite">{open ? t('{n} to choose from', { n: found.length }) : ''}</div>
+      <div class="al-unseen" aria-live="polite">{open ? tn('{n} to choose from', '{n} to choose from', found.length) : ''}</div>
       <Chips composer={composer} asText={asText} />
       <textarea ref={field} class="al-input" rows={1} value={composer.text} dir="auto"
         aria-label={t('Message the agent')} aria-autocomplete="list" aria-multiline="true"

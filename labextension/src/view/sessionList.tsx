@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Brief } from '../changes.js';
 import { GateCard } from './gate.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { Readiness } from './readiness.js';
 import { RowMenu } from './rowMenu.js';
@@ -232,8 +232,8 @@ export function SessionList({ host, store, shown }: ListProps): JSX.Element {
         <span role="status">
           {store.lost === 'signed out' ? t('You are no longer signed in; reload the page.')
             : store.lost ? t('The connection is lost; trying again.')
-            : searched && store.state === 'ready'
-              ? t(store.cursor === null ? '{n} found' : '{n} found, and more', { n: order.length })
+            : searched && store.state === 'ready' ? store.cursor === null ? tn('{n} found', '{n} found', order.length)
+                : tn('{n} found, and more', '{n} found, and more', order.length)
               : ''}
         </span>
         {host.page && <a class="al-link" href={host.page} target="_blank" rel="noopener">{t('Open as page')}</a>}

@@ -13,6 +13,9 @@ test('the rules of real languages choose their forms', () => {
   assert.deepEqual(forms('0', [0, 1, 2]), [0, 0, 0]);
   const polish = '(n==1 ? 0 : n%10>=2 && n%10<=4 && (n%100<12 || n%100>14) ? 1 : 2)';
   assert.deepEqual(forms(polish, [1, 2, 5, 12, 22, 25, 112]), [0, 1, 2, 2, 1, 2, 2]);
+  const pack = // as the language pack has it
+    '(n==1 ? 0 : (n%10>=2 && n%10<=4) && (n%100<12 || n%100>14) ? 1 : n!=1 && (n%10>=0 && n%10<=1) || (n%10>=5 && n%10<=9) || (n%100>=12 && n%100<=14) ? 2 : 3)';
+  assert.deepEqual(forms(pack, [1, 2, 5, 12, 22, 101]), [0, 1, 2, 2, 1, 2]);
   const arabic = 'n==0 ? 0 : n==1 ? 1 : n==2 ? 2 : n%100>=3 && n%100<=10 ? 3 : n%100>=11 ? 4 : 5';
   assert.deepEqual(forms(arabic, [0, 1, 2, 7, 11, 100]), [0, 1, 2, 3, 4, 5]);
 });

@@ -22,6 +22,8 @@ from agent_lab.server.words import Words, chosen
 SESSIONS = "agent-lab/sessions"
 SESSION = "agent-lab/sessions/{session_id}"
 MANIFEST = "agent-lab/manifest.webmanifest"
+ANSWERS = "agent-lab/answers.js"
+"""The service worker of our notifications. Its place is its scope: JupyterLab has another."""
 STATIC = "static/agent_lab/"
 """Served by jupyter_server without a login: nothing of a person's is in there."""
 NAME = "Agent Lab"
@@ -147,6 +149,17 @@ class Manifest(_Page):
         self.finish(json.dumps(said))
 
 
+class Answers(_Page):
+    """The service worker's script, for whoever may see the pages."""
+
+    @web.authenticated
+    @authorized("read")  # type: ignore[untyped-decorator]  # as above
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/javascript")
+        self.set_header("Cache-Control", "no-cache")
+        self.finish((Path(__file__).parents[1] / "static" / "answers.js").read_bytes())
+
+
 def _built() -> str:
     """Another address after each build, so that a page never mixes two of them."""
     file = Path(__file__).parents[1] / "static" / "page.js"
@@ -161,4 +174,5 @@ def handlers() -> list[tuple[str, type[_Page]]]:
         (pattern(SESSIONS), SessionsPage),
         (pattern(SESSION), SessionsPage),
         (pattern(MANIFEST), Manifest),
+        (pattern(ANSWERS), Answers),
     ]

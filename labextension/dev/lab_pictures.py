@@ -1,8 +1,9 @@
-"""Pictures of what takes a real JupyterLab: split, side bar, cell, notifications, gate, settings, page."""
+"""Pictures of what takes a real JupyterLab: split, side bar, cell, notifications, gate, page."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ class Stage:
     browser: Browser
     folder: Path
     theme: str
-    lab: "Lab"
+    lab: Lab
 
     def page(self, address: str, width: int = 1400, height: int = 850) -> Page:
         context = self.browser.new_context(
@@ -39,7 +40,7 @@ class Stage:
         context.set_default_timeout(20_000)
         page = context.new_page()
         page.goto(address)
-        if "/lab/" in address or "/notebooks/" in address:
+        if "/lab/" in address:
             page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)")
             page.evaluate(
                 "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})",
@@ -55,19 +56,21 @@ class Stage:
         file = f"{name}-{self.theme}.png"
         page.screenshot(path=self.folder / file)
         page.context.close()
+        for session in self.lab.sessions():  # what waits would be told in the next picture
+            if session["status"] == "awaiting_permission":
+                self.lab.call("POST", f"agent-lab/api/sessions/{session['id']}/end", {})
         return file
 
 
 def split(stage: Stage) -> Page:
     page = stage.page(stage.lab.page(f"split-{stage.theme}"))
-    session = make_session(stage.lab, "Fix the groupby error", "think then answer")
-    open_session(page, session)
+    open_session(page, make_session(stage.lab, "Why does the last cell fail?"))
     panel = Panel(page.locator(".al-Split"))
-    panel.ask("edit: notes.txt alpha => gamma")
+    panel.ask("Why does the last cell fail? Fix it.")
     panel.button("Allow once").wait_for()
     page.locator(".al-Split .xterm-screen").click()
-    page.keyboard.type("git status\n")
-    panel.box.focus()
+    page.keyboard.type("python3 report.py 2>&1 | tail -3\n")
+    panel.log.hover()
     return page
 
 
@@ -111,13 +114,14 @@ def sessions(stage: Stage) -> Page:
 
 def notifications(stage: Stage) -> Page:
     page = stage.page(stage.lab.page(f"told-{stage.theme}"))
+    rows = open_list(page)
     for title, prompt in (
         ("Plot it", "bash: pip install pyarrow"),
         ("Why so high?", "hello"),
         ("Backfill", "fail: 400"),
     ):
         made = make_session(stage.lab, title)
-        open_list(page).opener(title).first.wait_for()
+        rows.opener(title).first.wait_for()
         ask_in(stage.lab, made, prompt, wait=False)
         page.locator(".Toastify__toast").filter(has_text=title).wait_for()
     return page
@@ -174,7 +178,7 @@ def notebook(stage: Stage, name: str, source: str) -> Page:
     return page
 
 
-def write_notebook(lab: "Lab", name: str, source: str) -> None:
+def write_notebook(lab: Lab, name: str, source: str) -> None:
     code = {"cell_type": "code", "id": "a", "metadata": {}, "outputs": [], "source": source}
     kernel = {"name": "python3", "display_name": "Python 3"}
     made = {
@@ -202,7 +206,7 @@ STATES: dict[str, tuple[str, Callable[[Stage], Page], tuple[str, ...]]] = {
     "split": ("Chat and terminal in JupyterLab", split, ("light", "dark", "contrast")),
     "side-bar": ("Beside a notebook", side_bar, ("light", "dark", "contrast")),
     "cell": ("AgentChat() in a cell", cell, ("light", "dark")),
-    "notebook-7": ("Notebook 7", notebook_7, ("light", "dark")),
+    "notebook-7": ("Notebook 7", notebook_7, ("light",)),
     "sessions": ("The list in the side bar", sessions, ("light", "dark", "contrast")),
     "notifications": ("JupyterLab's notifications", notifications, ("light", "dark")),
     "gate": ("A folder that would run something", gate, ("light", "dark", "contrast")),
@@ -215,14 +219,25 @@ STATES: dict[str, tuple[str, Callable[[Stage], Page], tuple[str, ...]]] = {
 
 
 def take(browser: Browser, folder: Path, names: list[str]) -> Iterator[Taken]:
-    wanted = {name: state for name, state in STATES.items() if not names or name in names}
-    if not wanted:
-        return
+    wanted = [name for name in STATES if not names or name in names]
+    if "split" in wanted:
+        yield from _on_a_stage(browser, folder, ["split"], "demo")
+    rest = [name for name in wanted if name != "split"]
+    if rest:
+        yield from _on_a_stage(browser, folder, rest, "tests")
+
+
+def _on_a_stage(browser: Browser, folder: Path, names: list[str], script: str) -> Iterator[Taken]:
+    """One JupyterLab whose model follows this script."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
-        with scripted_model(place) as url, running_lab(place, with_model(place, url)) as lab:
-            (lab.root / "notes.txt").write_text("alpha\nbeta\n")
-            for name, (says, act, themes) in wanted.items():
+        with (
+            scripted_model(place, script) as url,
+            running_lab(place, with_model(place, url)) as lab,
+        ):
+            shutil.copytree(ROOT / "agent_lab/demo/workspace", lab.root, dirs_exist_ok=True)
+            for name in names:
+                says, act, themes = STATES[name]
                 stages = [Stage(browser, folder, theme, lab) for theme in themes]
                 yield name, says, [stage.shot(act(stage), name) for stage in stages]
 

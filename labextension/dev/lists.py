@@ -1,4 +1,4 @@
-"""What the server answers besides a conversation: the list of sessions, the reports, the first run."""
+"""What the server answers besides a conversation: the list, the reports, the first run."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def listed(kind: str, query: str, cli: bool) -> Json:
 
 
 def readiness(kind: str) -> list[Json]:
-    """`kind`: new (nothing is there), signed_out, untrusted, still (no kernel), else all is well."""
+    """`kind`: new (nothing is there), signed_out, untrusted, still (no kernel), else all well."""
 
     def check(id: str, ok: bool | None, text: str, mend: Json | None = None) -> Json:
         return {"id": id, "ok": ok, "text": text, "mend": mend}

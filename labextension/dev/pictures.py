@@ -1,7 +1,7 @@
-"""Pictures of the panel's states, and a page to look at them all: `python pictures.py FOLDER [NAME…]`.
+"""Pictures of the panel's states, a page to look at them all: `python pictures.py FOLDER [NAME…]`.
 
-Scripted sessions stand for a server (`serve.py`), each light and dark, wide and narrow; what needs a
-real JupyterLab comes from `lab_pictures.py`, which needs the `test` extra; `--scenes` leaves that out.
+Scripted sessions stand for a server (`serve.py`), each light and dark, wide and narrow; what needs
+a real JupyterLab comes from `lab_pictures.py` and takes the `test` extra; `--scenes` leaves it out.
 """
 
 from __future__ import annotations
@@ -153,6 +153,10 @@ STATES: tuple[State, ...] = (
 )
 
 
+README = ("split-light", "work-wide-light", "list-full-wide-light")
+"""What the README shows is taken with the rest: `--readme` puts it there."""
+
+
 def serve() -> None:
     async def run() -> None:
         application().listen(PORT, "127.0.0.1")
@@ -224,6 +228,9 @@ def main(folder: Path, names: list[str]) -> None:
                 taken.append(one)
                 index(folder, taken)
         browser.close()
+    if "--readme" in sys.argv:
+        for name in README:
+            shutil.copy(folder / f"{name}.png", Path(__file__).parents[1] / "pictures")
 
 
 if __name__ == "__main__":

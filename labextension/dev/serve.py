@@ -1,7 +1,8 @@
 """Serves the built panel with scripted sessions in place of a server: `python serve.py [PORT]`.
 
-Open `http://127.0.0.1:8899/?scene=NAME`, or `?list=NAME` for the list of sessions. A prompt is answered with a streamed text; `?scene=stream`
-takes `{"chunks": n, "gap": seconds}` as the prompt, for measuring.
+Open `http://127.0.0.1:8899/?scene=NAME`, or `?list=full` for the list of sessions. A prompt is
+answered with a streamed text; `?scene=stream` takes `{"chunks": n, "gap": seconds}` as
+the prompt, for measuring.
 """
 
 from __future__ import annotations

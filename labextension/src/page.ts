@@ -4,10 +4,12 @@
  */
 
 import { BrowserAlerts } from './alerts.js';
+import type { Answer } from './alerts.js';
 import { catalogue } from './catalogue.js';
 import type { Words } from './catalogue.js';
 import { Changes } from './changes.js';
 import { Notifier } from './notifier.js';
+import type { News } from './notifier.js';
 import { mountChat, mountSessions, serverHost } from './panel.js';
 import type { ChatHandle } from './view/host.js';
 import { speak, t } from './view/i18n.js';
@@ -25,7 +27,7 @@ document.documentElement.lang = config.locale ?? 'en';
 
 const server = serverHost('', base);
 const changes = new Changes(() => server.socketUrl(`${server.wsApi}/changes`));
-const alerts = new BrowserAlerts();
+const alerts = new BrowserAlerts(`${base}agent-lab/`);
 
 function element(tag: 'div' | 'main' | 'button' | 'aside' | 'p', name: string): HTMLElement {
   const node = document.createElement(tag);
@@ -64,6 +66,8 @@ const notifier = new Notifier({
         : news.kind === 'failed' ? t('The turn failed: {message}', { message: news.text })
         : news.text || t('The agent has finished'),
       icon: `${base}static/agent_lab/icon-192.png`,
+      url: addressOf(news.session.id),
+      answers: answersOf(news),
       click: () => go(news.session.id)
     });
   },
@@ -79,6 +83,22 @@ const sessions = mountSessions(aside, {
   alerts,
   ...translator
 });
+
+/** What lasts is not granted from the corner of an eye: the panel says its scope. */
+function answersOf({ permission, session }: News): Answer[] {
+  const once = permission?.kind === 'tool'
+    ? permission.options.filter(({ kind }) => kind === 'allow_once' || kind === 'reject_once') : [];
+  return once.map(({ kind, option_id }) => ({
+    id: kind,
+    label: kind === 'allow_once' ? t('Allow once') : t('Reject'),
+    give: () => {
+      const route = `sessions/${encodeURIComponent(session.id)}/permissions/${encodeURIComponent(permission?.request_id ?? '')}`;
+      // Refused: somebody was first. Not reached: the question still waits there and is told again.
+      void server.fetch(`${server.api}/${route}`, { method: 'POST', body: JSON.stringify({ option_id }) })
+        .catch(() => undefined);
+    }
+  }));
+}
 
 function addressOf(id: string | null): string {
   return `${base}${PAGES}${id === null ? '' : `/${encodeURIComponent(id)}`}`;

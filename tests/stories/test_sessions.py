@@ -47,9 +47,13 @@ def test_a_session_in_the_side_bar(lab: Lab, page: Page) -> None:
 
 
 def test_a_notebook_s_session_names_it(lab: Lab, page: Page) -> None:
-    lab.call("POST", "agent-lab/api/sessions", {"notebook": "eda.ipynb", "title": "Of a notebook"})
+    new = {"notebook": "eda.ipynb", "title": "Of a notebook", "model": "sonnet"}
+    lab.call("POST", "agent-lab/api/sessions", new)
     sessions, _ = open_page(page, lab)
-    expect(sessions.opener("Of a notebook")).to_contain_text("eda.ipynb")
+    opener = sessions.opener("Of a notebook")
+    expect(opener).to_contain_text("eda.ipynb")
+    expect(opener).to_contain_text("sonnet")
+    expect(opener.locator("time")).to_have_text("now")
 
 
 def test_search_marks_what_it_found_and_leads_there(lab: Lab, page: Page) -> None:

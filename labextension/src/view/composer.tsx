@@ -17,7 +17,7 @@ import { memo } from './memo.js';
 import { useMentions } from './mentions.js';
 import type { Mention } from './mentions.js';
 import { Picks } from './picks.js';
-import { listen, voiceIsOn } from './voice.js';
+import { listen } from './voice.js';
 
 const GROWS_ITSELF = typeof CSS !== 'undefined' && CSS.supports('field-sizing', 'content');
 
@@ -29,6 +29,8 @@ interface ComposerProps {
   readonly lost: boolean;
   /** Grows with what is written: the composer is drawn again for that, not for what the agent says. */
   readonly written: number;
+  /** Whether there is a button for dictation. */
+  readonly voice: boolean;
 }
 
 /** What a line below the text says: what went wrong, or what was done and can be undone. */
@@ -38,7 +40,7 @@ interface Note {
   readonly undo?: () => void;
 }
 
-export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerProps): JSX.Element => {
+export const Composer = memo(({ chat, session, busy, stopping, lost, voice }: ComposerProps): JSX.Element => {
   const { composer } = chat;
   const field = useRef<HTMLTextAreaElement>(null);
   const files = useRef<HTMLInputElement>(null);
@@ -324,7 +326,7 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
         {session && <Picks session={session} set={change => chat.set(change)} />}
         <span class="al-grow" />
         {busy && !empty && <span class="al-hint">{t('Enter queues')}</span>}
-        {voiceIsOn() && (
+        {voice && (
           <button type="button" class="al-button al-quiet al-square" aria-pressed={stopHearing !== undefined} disabled={readOnly}
             aria-label={t('Dictate')} title={t('Dictate: the browser sends what you say to its maker’s service')} onClick={dictate}>
             <Icon name="mic" class={stopHearing ? 'al-error' : ''} />

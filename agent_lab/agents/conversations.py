@@ -8,6 +8,7 @@ was sent with. Reads files: call in a thread.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ from agent_lab.protocol.events import Json
 
 TITLE_BYTES = 256 << 10
 """How much of a file is read for its title: the first prompt stands near the top."""
+LONGEST_NAME = 180
+"""Of a longer folder's name claude keeps the beginning and a digest."""
 
 
 class Conversation(Struct, frozen=True):
@@ -80,37 +83,73 @@ def fork_point(file: Path, prompts: Collection[str]) -> str | None:
     return ""
 
 
-def of_folder(environment: Mapping[str, str], cwd: str) -> list[Conversation]:
-    """The conversations that claude made in a folder, newest first."""
-    folder = claude_folder(environment) / "projects" / re.sub(r"[^a-zA-Z0-9]", "-", cwd)
-    found: list[tuple[float, Conversation]] = []
-    for file in folder.glob("*.jsonl"):
-        if not UUID.match(file.stem):
-            continue
+class Made(Struct, frozen=True):
+    """Conversations, newest first; `complete` false: there was no time to look at all."""
+
+    found: tuple[Conversation, ...]
+    complete: bool = True
+
+
+def below(
+    environment: Mapping[str, str], root: str, *, alone: bool = False, seconds: float = 2.0
+) -> Made:
+    """The conversations that claude made in a folder and, unless `alone`, in those below it."""
+    until = time.monotonic() + seconds
+    found: list[Conversation] = []
+    for changed, file in _newest_first(claude_folder(environment) / "projects", root, alone):
+        if time.monotonic() > until:
+            return Made(tuple(found), complete=False)
         try:
-            changed = file.stat().st_mtime
-            title = _title(file, cwd)
+            title, cwd = _title(file)
         except OSError:
             continue
-        if title:
-            time = datetime.fromtimestamp(changed, UTC).isoformat(timespec="milliseconds")
-            time = time.replace("+00:00", "Z")
-            found.append((changed, Conversation(file.stem, title, time, cwd)))
-    return [one for _, one in sorted(found, key=lambda pair: pair[0], reverse=True)]
+        # Another folder's name may give the same dashes.
+        inside = cwd == root or (not alone and cwd.startswith(root.rstrip("/") + "/"))
+        if title and inside and Path(cwd).is_dir():  # else nothing can go on there
+            at = datetime.fromtimestamp(changed, UTC).isoformat(timespec="milliseconds")
+            found.append(Conversation(file.stem, title, at.replace("+00:00", "Z"), cwd))
+    return Made(tuple(found))
 
 
-def _title(file: Path, cwd: str) -> str:
-    """Its title, else its first prompt; "" when nobody said anything in this folder."""
+def _newest_first(projects: Path, root: str, alone: bool) -> list[tuple[float, Path]]:
+    """The files of conversations whose folder's name can be that of the root or of one below."""
+    dashed = _dashed(root)
+    found: list[tuple[float, Path]] = []
+    for folder in _folders(projects, dashed):
+        if alone and folder.name != dashed and len(dashed) < LONGEST_NAME:
+            continue
+        for file in folder.glob("*.jsonl"):
+            if UUID.match(file.stem):
+                try:
+                    found.append((file.stat().st_mtime, file))
+                except OSError:
+                    continue  # deleted just now
+    return sorted(found, reverse=True)
+
+
+def _dashed(cwd: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9]", "-", cwd)
+
+
+def _folders(projects: Path, dashed: str) -> list[Path]:
+    try:
+        return [each for each in projects.iterdir() if each.name.startswith(dashed[:LONGEST_NAME])]
+    except OSError:
+        return []  # claude was never used here
+
+
+def _title(file: Path) -> tuple[str, str]:
+    """Its title, else its first prompt, "" when nobody said anything; and the folder where it
+    began."""
     with file.open("rb") as opened:
         lines = opened.read(TITLE_BYTES).splitlines()
-    prompt = title = ""
+    prompt = title = cwd = ""
     for entry in _entries(iter(lines)):
-        if entry.cwd and entry.cwd != cwd:
-            return ""  # another folder whose name gives the same dashes
+        cwd = cwd or entry.cwd  # a later one is where a command of the agent went
         title = entry.custom_title or entry.ai_title or entry.summary or title
         if not prompt and entry.type == "user" and not entry.is_meta and not entry.is_side:
             prompt = _first_line(entry.message)
-    return (title or prompt)[:200]
+    return (title or prompt)[:200], cwd
 
 
 def _first_line(message: Json) -> str:

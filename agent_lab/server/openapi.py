@@ -57,6 +57,7 @@ class Sessions(Struct):
     cursor: str | None
     hits: dict[str, list[Hit]]
     cli: list[Conversation] | None = None
+    cli_complete: bool | None = None
 
 
 class Variables(Struct):

@@ -5,6 +5,7 @@ The page's data come over the REST routes and the WebSockets, with the login coo
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 import re
@@ -16,10 +17,13 @@ from tornado import web
 
 from agent_lab.server.routes import pattern
 from agent_lab.server.version import version
+from agent_lab.server.words import Words, chosen
 
 SESSIONS = "agent-lab/sessions"
 SESSION = "agent-lab/sessions/{session_id}"
 MANIFEST = "agent-lab/manifest.webmanifest"
+ANSWERS = "agent-lab/answers.js"
+"""The service worker of our notifications. Its place is its scope: JupyterLab has another."""
 STATIC = "static/agent_lab/"
 """Served by jupyter_server without a login: nothing of a person's is in there."""
 NAME = "Agent Lab"
@@ -79,10 +83,12 @@ class SessionsPage(_Page):
 
     @web.authenticated
     @authorized("read")  # type: ignore[untyped-decorator]  # it tells no types
-    def get(self, session_id: str = "") -> None:
+    async def get(self, session_id: str = "") -> None:
         self.xsrf_token  # noqa: B018 - sets the cookie that the script sends back
         base: str = self.base_url
-        config = json.dumps({"baseUrl": base}).replace("<", "\\u003c")
+        reader = await self._language()
+        said = {"baseUrl": base, "locale": reader.locale, "words": reader.catalogue}
+        config = json.dumps(said).replace("<", "\\u003c")
         self.set_header("Cache-Control", "no-cache")
         self.finish(
             _PAGE.format(
@@ -95,6 +101,16 @@ class SessionsPage(_Page):
                 config=config,
             )
         )
+
+    async def _language(self) -> Words:
+        """What is chosen in the JupyterLab of this server, where there is one."""
+        assert self.serverapp is not None
+        for apps in self.serverapp.extension_manager.extension_apps.values():
+            for app in apps:
+                folder = getattr(app, "user_settings_dir", "")
+                if folder:
+                    return await asyncio.to_thread(chosen, Path(folder))
+        return Words()
 
 
 class Manifest(_Page):
@@ -133,6 +149,17 @@ class Manifest(_Page):
         self.finish(json.dumps(said))
 
 
+class Answers(_Page):
+    """The service worker's script, for whoever may see the pages."""
+
+    @web.authenticated
+    @authorized("read")  # type: ignore[untyped-decorator]  # as above
+    def get(self) -> None:
+        self.set_header("Content-Type", "text/javascript")
+        self.set_header("Cache-Control", "no-cache")
+        self.finish((Path(__file__).parents[1] / "static" / "answers.js").read_bytes())
+
+
 def _built() -> str:
     """Another address after each build, so that a page never mixes two of them."""
     file = Path(__file__).parents[1] / "static" / "page.js"
@@ -147,4 +174,5 @@ def handlers() -> list[tuple[str, type[_Page]]]:
         (pattern(SESSIONS), SessionsPage),
         (pattern(SESSION), SessionsPage),
         (pattern(MANIFEST), Manifest),
+        (pattern(ANSWERS), Answers),
     ]

@@ -79,7 +79,7 @@ async def agents(request: RouteHandler) -> object:
         "workspace": "only sessions that work in this folder",
         "agent": "only sessions of this agent",
         "children": "1: reviews too",
-        "include": "cli: also what the agent's own program made in `workspace`",
+        "include": "cli: also what the agent's own program made in `workspace`, else in any folder",
         "limit": "how many, 50 unless told, at most 200",
         "cursor": "where the last page ended",
     },
@@ -90,8 +90,6 @@ async def list_sessions(request: RouteHandler) -> object:
     include, path = request.text("include"), request.get_query_argument("workspace", None)
     if include not in ("", "cli"):
         raise Invalid("`include` is either cli, for those of the agent's own program, or absent.")
-    if include and path is None:
-        raise Invalid("Name the `workspace` whose conversations of the program to include.")
     words = request.text("q")
     if len(words) > LONGEST_SEARCH:
         raise Invalid(f"Search for fewer words: at most {LONGEST_SEARCH} characters.")
@@ -108,8 +106,9 @@ async def list_sessions(request: RouteHandler) -> object:
     )
     if not include:
         return listed
-    made = await manager.cli_conversations(path or "")
-    return b'%b,"cli":%b}' % (encode(listed)[:-1], encode(made))
+    made = await manager.cli_conversations(path)
+    cli = encode(made.found), encode(made.complete)
+    return b'%b,"cli":%b,"cli_complete":%b}' % (encode(listed)[:-1], *cli)
 
 
 @API.route(

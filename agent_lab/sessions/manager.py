@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from agent_lab.agents import conversations, registry
-from agent_lab.agents.conversations import Conversation
+from agent_lab.agents.conversations import Conversation, Made
 from agent_lab.agents.process import AgentError
 from agent_lab.agents.registry import Agent
 from agent_lab.protocol.commands import NewSession
@@ -399,17 +399,27 @@ class Manager:
         sessions = tuple(info if session is None else session.info for info, session in live)
         return Listed(sessions, str(offset + limit) if len(found) > limit else None, hits)
 
-    async def cli_conversations(self, path: str) -> list[Conversation]:
-        """What the agent's own CLI made in this folder, and no session of ours holds."""
-        cwd = str(workspace.folder(self.settings.root_dir, path))
-        found = await asyncio.to_thread(conversations.of_folder, self.settings.environment(), cwd)
+    async def cli_conversations(self, path: str | None) -> Made:
+        """What the agent's own CLI made in this folder, None: in any below the root, and no session
+        of ours holds. Their paths are relative to the root."""
+        root = self.settings.root_dir
+        cwd = str(workspace.folder(root, path or ""))
+        made = await asyncio.to_thread(
+            conversations.below, self.settings.environment(), cwd, alone=path is not None
+        )
 
-        def held(db: sqlite3.Connection) -> list[Conversation]:
+        def free(db: sqlite3.Connection) -> list[Conversation]:
             return [
-                one for one in found if catalogue.of_conversation(db, one.agent_session_id) is None
+                one
+                for one in made.found
+                if catalogue.of_conversation(db, one.agent_session_id) is None
             ]
 
-        return await self.log.read(held)
+        found = [
+            msgspec.structs.replace(one, path=workspace.relative_to(root, Path(one.path)))
+            for one in await self.log.read(free)
+        ]
+        return Made(tuple(found), made.complete)
 
     async def find_files(self, session: Session, q: str, limit: int) -> list[File]:
         """Files and folders below the session's folder whose path matches."""

@@ -662,6 +662,62 @@ def empty() -> Scene:
     )
 
 
+def fork() -> Scene:
+    """A fork, with what it was cut from."""
+    scene = Scene(ago=400)
+    scene.session = {
+        "status": "idle",
+        "title": "Fix the groupby error (fork)",
+        "forked_from": {"session_id": "finished", "seq": 12},
+    }
+    scene.ask(PROMPT, [ERROR]).say(FOUND).end()
+    scene.add("notice", level="info", code="forked", text="The history up to here is a copy.")
+    return scene
+
+
+def thinking() -> Scene:
+    """The first seconds of a turn, with a queue of two behind it."""
+    items = ("Then save the table as parquet.", "And write two sentences about the outliers.")
+    scene = Scene(ago=3)
+    scene.session = {
+        "queue": [
+            {"id": f"q{n}", "content": text(words), "context": [], "origin": "composer"}
+            for n, words in enumerate(items)
+        ]
+    }
+    scene.ask(PROMPT, [ERROR])
+    return scene.add(
+        "agent_thought_chunk",
+        message_id="th",
+        text="The merge in [5] has two tables with a `region` each. I look at how",
+    )
+
+
+def bypass() -> Scene:
+    scene = finished()
+    modes = ["default", "acceptEdits", "plan", "bypassPermissions"]
+    scene.session |= {"permission_mode": modes[-1], "permission_modes": modes}
+    return scene
+
+
+def limits() -> Scene:
+    """The budget, the disk and the context: each says what mends it."""
+    scene = Scene(ago=300)
+    scene.session = {"status": "idle"}
+    for words, reason, message in (
+        ("Go on.", "budget_exhausted", "5.00 USD are spent. Raise `AgentLab.budget_usd` to go on."),
+        (
+            "And now?",
+            "storage",
+            "The disk is full: what the agent says is kept in memory. Make room.",
+        ),
+        ("Again.", "context_full", "Nothing more fits. Send /compact, or begin a new session."),
+        ("Again.", "rate_limited", "The limit is reached until 16:00. Your message is kept."),
+    ):
+        scene.ask(words).end("error", error={"message": message, "reason": reason, "detail": ""})
+    return scene
+
+
 def history() -> Scene:
     """300 turns, to scroll back through."""
     scene = Scene(ago=90000)
@@ -690,6 +746,12 @@ SCENES: dict[str, Callable[[], Scene]] = {
     "failing": failing,
     "markdown": markdown,
     "empty": empty,
+    "fork": fork,
+    "thinking": thinking,
+    "bypass": bypass,
+    "limits": limits,
+    "signed_out": finished,
+    "gone": finished,
     "history": history,
     "hostile": hostile,
 }

@@ -1,7 +1,8 @@
 """Serves the built panel with scripted sessions in place of a server: `python serve.py [PORT]`.
 
-Open `http://127.0.0.1:8899/?scene=NAME`. A prompt is answered with a streamed text; `?scene=stream`
-takes `{"chunks": n, "gap": seconds}` as the prompt, for measuring.
+Open `http://127.0.0.1:8899/?scene=NAME`, or `?list=full` for the list of sessions. A prompt is
+answered with a streamed text; `?scene=stream` takes `{"chunks": n, "gap": seconds}` as
+the prompt, for measuring.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import Any
 
 import tornado.web
 import tornado.websocket
+from lists import CONTEXT, FILES, RULES, cost, listed, readiness
 from scenes import SCENES, Scene, session, text
 
 HERE = Path(__file__).parent
-BUNDLE = HERE.parent.parent / "agent_lab" / "static" / "chat.js"
+STATIC = HERE.parent.parent / "agent_lab" / "static"
 LIVE: dict[str, Scene] = {}
 TAIL = 20
 
@@ -30,12 +32,52 @@ def scene_of(name: str) -> Scene:
 
 class Page(tornado.web.RequestHandler):
     def get(self, name: str) -> None:
-        if name == "chat.js":
+        if name in ("chat.js", "math.js"):
             self.set_header("Content-Type", "text/javascript")
             self.set_header("Cache-Control", "no-store")
-            self.write(BUNDLE.read_bytes())
+            self.write((STATIC / name).read_bytes())
         else:
             self.write((HERE / "index.html").read_bytes())
+
+
+class Listed(tornado.web.RequestHandler):
+    """`loading` never answers, `failing` cannot."""
+
+    async def get(self) -> None:
+        kind = self.get_argument("kind", "")
+        if kind == "loading":
+            await asyncio.sleep(60)
+        if kind == "failing":
+            self.set_status(503)
+            message = "The sessions cannot be opened (disk I/O error). Make room, then try again."
+            self.finish({"message": message, "reason": "storage"})
+            return
+        cli = self.get_argument("include", "") == "cli"
+        self.finish(listed(kind, self.get_argument("q", ""), cli))
+
+
+class Report(tornado.web.RequestHandler):
+    """What a session's windows ask for."""
+
+    def get(self, name: str, what: str) -> None:
+        match what:
+            case "context":
+                self.finish(CONTEXT)
+            case "rules":
+                self.finish({"rules": RULES})
+            case "files":
+                kinds = (
+                    {"path": path, "kind": "file" if "." in path else "folder"} for path in FILES
+                )
+                self.finish({"files": list(kinds)})
+            case _:
+                scene = scene_of(name)
+                self.finish({**session(name, scene), "cost": cost(scene.events)})
+
+
+class Ready(tornado.web.RequestHandler):
+    def get(self) -> None:
+        self.finish({"checks": readiness(self.get_argument("kind", ""))})
 
 
 class Events(tornado.web.RequestHandler):
@@ -69,6 +111,8 @@ class Chat(tornado.websocket.WebSocketHandler):
         self.write_message(json.dumps(hello))
         for event in shown:
             self.write_message(json.dumps(event))
+        if name in ("signed_out", "gone"):
+            self.close(4401 if name == "signed_out" else 4404)
 
     def tell(self, type: str, **fields: Any) -> None:
         before = len(self.scene.events)
@@ -131,7 +175,14 @@ class Chat(tornado.websocket.WebSocketHandler):
 def application() -> tornado.web.Application:
     api = r"/agent-lab/api/sessions/([^/]+)"
     return tornado.web.Application(
-        [(api + "/chat", Chat), (api + "/events", Events), (r"/(.*)", Page)]
+        [
+            (api + "/chat", Chat),
+            (api + "/events", Events),
+            (api + r"/?(context|rules|files|)", Report),
+            (r"/agent-lab/api/sessions", Listed),
+            (r"/agent-lab/api/readiness", Ready),
+            (r"/(.*)", Page),
+        ]
     )
 
 

@@ -32,6 +32,14 @@ const shared = {
   }
 };
 
+/** Not a module: browsers of some years ago run none as a service worker. */
+const answers = {
+  ...options,
+  entryPoints: [resolve(root, 'src/answers.ts')],
+  format: 'iife',
+  outfile: resolve(served, 'answers.js')
+};
+
 const page = {
   ...options,
   entryPoints: [resolve(root, 'src/page.ts')],
@@ -46,13 +54,13 @@ const copyPage = () => {
 };
 
 if (process.argv.includes('--watch')) {
-  for (const each of [...bundles, page]) {
+  for (const each of [...bundles, answers, page]) {
     const context = await esbuild.context({ ...each, minify: false });
     await context.watch();
   }
   copyPage();
 } else {
-  await Promise.all([...bundles, page].map(each => esbuild.build(each)));
+  await Promise.all([...bundles, answers, page].map(each => esbuild.build(each)));
   copyPage();
   const size = gzipSync(readFileSync(esm)).length;
   process.stdout.write(`chat.js: ${(size / 1000).toFixed(1)} kB gzipped\n`);

@@ -4,25 +4,30 @@
  */
 
 import { BrowserAlerts } from './alerts.js';
+import type { Answer } from './alerts.js';
+import { catalogue } from './catalogue.js';
+import type { Words } from './catalogue.js';
 import { Changes } from './changes.js';
 import { Notifier } from './notifier.js';
+import type { News } from './notifier.js';
 import { mountChat, mountSessions, serverHost } from './panel.js';
 import type { ChatHandle } from './view/host.js';
+import { speak, t } from './view/i18n.js';
 
 const NAME = 'Agent Lab';
 const PAGES = 'agent-lab/sessions';
 
-/** The part of the address before ours. */
-function baseOf(): string {
-  const { baseUrl } = JSON.parse(document.getElementById('jupyter-config-data')?.textContent ?? '{}') as
-    { baseUrl?: string };
-  return baseUrl ?? '/';
-}
+/** What the server wrote into the page: the part of the address before ours, the reader's language. */
+const config = JSON.parse(document.getElementById('jupyter-config-data')?.textContent ?? '{}') as
+  { baseUrl?: string; locale?: string; words?: Words };
+const base = config.baseUrl ?? '/';
+const translator = catalogue(config.words ?? {});
+speak(translator);
+document.documentElement.lang = config.locale ?? 'en';
 
-const base = baseOf();
 const server = serverHost('', base);
 const changes = new Changes(() => server.socketUrl(`${server.wsApi}/changes`));
-const alerts = new BrowserAlerts();
+const alerts = new BrowserAlerts(`${base}agent-lab/`);
 
 function element(tag: 'div' | 'main' | 'button' | 'aside' | 'p', name: string): HTMLElement {
   const node = document.createElement(tag);
@@ -38,8 +43,8 @@ const back = element('button', 'al-page-back') as HTMLButtonElement;
 const place = element('div', 'al-page-chat');
 const nothing = element('p', 'al-page-nothing');
 back.type = 'button';
-back.textContent = '← Sessions';
-nothing.textContent = 'Choose a session, or begin a new one.';
+back.textContent = `← ${t('Sessions')}`;
+nothing.textContent = t('Choose a session, or begin a new one.');
 bar.append(back);
 main.append(bar, place, nothing);
 body.append(aside, main);
@@ -57,10 +62,12 @@ const notifier = new Notifier({
       key: news.key,
       title: news.session.title,
       body:
-        news.kind === 'permission' ? `Permission needed: ${news.text}`
-        : news.kind === 'failed' ? `The turn failed: ${news.text}`
-        : news.text || 'The agent has finished',
+        news.kind === 'permission' ? t('Permission needed: {title}', { title: news.text })
+        : news.kind === 'failed' ? t('The turn failed: {message}', { message: news.text })
+        : news.text || t('The agent has finished'),
       icon: `${base}static/agent_lab/icon-192.png`,
+      url: addressOf(news.session.id),
+      answers: answersOf(news),
       click: () => go(news.session.id)
     });
   },
@@ -73,8 +80,25 @@ const sessions = mountSessions(aside, {
   changes,
   folder: () => '',
   open: (id, seq) => go(id, seq),
-  alerts
+  alerts,
+  ...translator
 });
+
+/** What lasts is not granted from the corner of an eye: the panel says its scope. */
+function answersOf({ permission, session }: News): Answer[] {
+  const once = permission?.kind === 'tool'
+    ? permission.options.filter(({ kind }) => kind === 'allow_once' || kind === 'reject_once') : [];
+  return once.map(({ kind, option_id }) => ({
+    id: kind,
+    label: kind === 'allow_once' ? t('Allow once') : t('Reject'),
+    give: () => {
+      const route = `sessions/${encodeURIComponent(session.id)}/permissions/${encodeURIComponent(permission?.request_id ?? '')}`;
+      // Refused: somebody was first. Not reached: the question still waits there and is told again.
+      void server.fetch(`${server.api}/${route}`, { method: 'POST', body: JSON.stringify({ option_id }) })
+        .catch(() => undefined);
+    }
+  }));
+}
 
 function addressOf(id: string | null): string {
   return `${base}${PAGES}${id === null ? '' : `/${encodeURIComponent(id)}`}`;
@@ -111,6 +135,7 @@ function show(id: string | null): void {
   place.append(root);
   const mounted = mountChat(root, {
     ...serverHost(id, base),
+    ...translator,
     changes,
     openSession: other => go(other),
     onTitle: (title, status) => {

@@ -15,7 +15,7 @@ from tests.server.test_strangers import page
 
 
 async def test_a_stranger_is_sent_to_the_login(server: Server) -> None:
-    for path in ("sessions", "sessions/nowhere", "manifest.webmanifest"):
+    for path in ("sessions", "sessions/nowhere", "manifest.webmanifest", "answers.js"):
         answer = await server.fetch("GET", f"{server.url}agent-lab/{path}", headers={})
         assert answer.status == 302
         assert "/login?next=" in answer.headers["Location"]

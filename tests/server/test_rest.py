@@ -115,7 +115,7 @@ async def test_health(server: Server) -> None:
         ("GET", f"sessions?cursor={10**22}", None, 400, "invalid"),
         ("GET", "sessions?q=%ff", None, 400, "invalid"),
         ("GET", f"sessions?q={'x' * 60_000}", None, 400, "invalid"),
-        ("GET", "sessions?include=cli", None, 400, "invalid"),
+        ("GET", "sessions?include=all", None, 400, "invalid"),
         ("PUT", "sessions", {}, 405, "method_not_allowed"),
         ("GET", "usage", None, 404, "not_found"),
         ("POST", "reviews", {}, 404, "not_found"),

@@ -105,10 +105,11 @@ def test_conversations_of_the_cli_are_listed_and_taken_up(tmp_path: Path) -> Non
             session, reader = await new_session(manager)
             await ask(session, reader, "echo: made elsewhere")
             conversation = session.info.agent_session_id or session.id
-            assert await manager.cli_conversations("") == []  # held by a session
+            assert (await manager.cli_conversations("")).found == ()  # held by a session
             await manager.delete(session.id)
-            (one,) = await manager.cli_conversations("")
+            (one,) = (await manager.cli_conversations("")).found
             assert (one.agent_session_id, one.title) == (conversation, "echo: made elsewhere")
+            assert one.path == ""
             taken, is_new = await manager.create(NewSession(path="", resume=conversation))
             assert is_new
             again = await Reader(taken).start()

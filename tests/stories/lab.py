@@ -86,6 +86,8 @@ class Lab:
     folder: Path
     port: int
     base_url: str = "/"
+    packages: Path | None = None
+    """What this JupyterLab has installed besides."""
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -105,10 +107,14 @@ class Lab:
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "jupyter", "lab", "--no-browser"],
-                cwd=self.folder, env=surroundings(self.folder), stdin=subprocess.DEVNULL,
+                cwd=self.folder, env=self._surroundings(), stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log,
             )  # fmt: skip
         until(self._answers)
+
+    def _surroundings(self) -> dict[str, str]:
+        more = {"PYTHONPATH": str(self.packages)} if self.packages else {}
+        return {**surroundings(self.folder), **more}
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -173,10 +179,11 @@ def running_lab(
     agent_environment: Mapping[str, str],
     *,
     base_url: str = "/",
+    packages: Path | None = None,
     **settings: Json,
 ) -> Iterator[Lab]:
     """`settings` are traits of AgentLab."""
-    lab = Lab(folder, free_port(), base_url)
+    lab = Lab(folder, free_port(), base_url, packages)
     lab.root.mkdir(parents=True, exist_ok=True)
     _configure(lab, {"agent_environment": dict(agent_environment), **settings})
     lab.start()

@@ -267,3 +267,15 @@ def test_dictation_is_off_until_it_is_turned_on(lab: Lab, page: Page) -> None:
     page.reload()
     settle(page)
     expect(panel.button("Dictate")).to_be_visible()
+
+    # The same switch stands among JupyterLab's settings, and works from there at once.
+    setting = "@agent-lab/labextension:plugin"
+    raw = lab.call("GET", f"lab/api/settings/{setting}")["raw"]
+    assert '"voice": true' in raw
+    page.evaluate(
+        "() => void window.jupyterapp.commands.execute('settingeditor:open', {query: 'Agent'})"
+    )
+    page.get_by_role("checkbox", name="Voice input").uncheck()
+    page.locator("#jp-main-dock-panel").get_by_role("tab", name="New session").click()
+    expect(panel.box).to_be_visible()
+    expect(panel.button("Dictate")).to_have_count(0)

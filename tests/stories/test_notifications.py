@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.stories.conftest import NewPage
-from tests.stories.lab import Lab, running_lab, with_model
-from tests.stories.panel import Panel, open_lab, open_split
+from tests.stories.lab import Lab, running_lab, until, with_model
+from tests.stories.panel import Panel, open_lab, open_split, settle
 from tests.stories.sessions_panel import ask_in, make_session, open_list, open_page
 from tests.stories.test_turns import newest
 
@@ -197,3 +197,69 @@ def test_the_browser_s_own_only_after_a_click(lab: Lab, page: Page) -> None:
 
     bell.click()
     expect(bell).to_have_attribute("aria-pressed", "false")
+
+
+NOTES = """async () => {
+  const worker = await navigator.serviceWorker.getRegistration('/agent-lab/');
+  const notes = (await worker?.getNotifications()) ?? [];
+  return notes.map(({title, body, actions}) => [title, body, actions.map(each => each.title)]);
+}"""
+PRESS = """async action => {
+  const notes = await self.registration.getNotifications();
+  const notification = notes.find(each => each.actions.length);
+  self.dispatchEvent(new NotificationEvent('notificationclick', { notification, action }));
+}"""
+
+
+def notes(page: Page) -> list[Any]:
+    found: list[Any] = page.evaluate(NOTES)
+    return found
+
+
+@pytest.mark.parametrize("place", ["page", "lab"])
+def test_the_buttons_of_the_browser_s_own(
+    lab: Lab, page: Page, context: BrowserContext, new_page: NewPage, place: str
+) -> None:
+    """The page that showed it answers, with its own login; a page beside it does nothing."""
+    context.grant_permissions(["notifications"])
+    if place == "page":
+        sessions, _ = open_page(page, lab)
+    else:
+        open_lab(page, lab, "buttons")
+        sessions = open_list(page)
+    bell = sessions.button("Notify me outside of this page")
+    bell.click()
+    expect(bell).to_have_attribute("aria-pressed", "true")
+    title = f"With buttons, {place}"
+    made = make_session(lab, title)
+    expect(sessions.opener(title)).to_be_visible()
+    beside = new_page()
+    beside.add_init_script("document.hasFocus = () => false")
+    beside.goto(f"{lab.url}agent-lab/sessions")
+    page.bring_to_front()
+
+    ask_in(lab, made, f"bash: touch pressed-{place}", wait=False)
+    (note,) = until(lambda: notes(page))
+    assert note[0] == title
+    assert note[1].startswith("Permission needed: ")
+    assert note[2] == ["Allow once", "Reject"]
+    (worker,) = [
+        one for one in context.service_workers if one.url.endswith("/agent-lab/answers.js")
+    ]
+    worker.evaluate(PRESS, "allow_once")
+    assert until((lab.root / f"pressed-{place}").exists)
+    until(lambda: lab.call("GET", f"agent-lab/api/sessions/{made}")["status"] == "idle")
+    until(lambda: not any("Permission" in note[1] for note in notes(page)))
+
+    ask_in(lab, made, f"bash: touch not-pressed-{place}", wait=False)
+    until(lambda: any("Permission" in note[1] for note in notes(page)))
+    worker.evaluate(PRESS, "reject_once")
+    until(lambda: not lab.call("GET", f"agent-lab/api/sessions/{made}")["pending_permissions"])
+    assert not (lab.root / f"not-pressed-{place}").exists()
+    bell.click()
+    if place == "lab":
+        # JupyterLab's pages stay its own: ours stands before nothing that they load.
+        page.reload()
+        settle(page)
+        controller = "() => navigator.serviceWorker.controller?.scriptURL ?? ''"
+        assert "agent-lab" not in page.evaluate(controller)

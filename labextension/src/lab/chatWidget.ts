@@ -9,7 +9,7 @@ import { Widget } from '@lumino/widgets';
 
 import type { Changes } from '../changes';
 import type { ContextItem } from '../protocol';
-import type { ChatHandle, ChatHost, Reference } from '../view/host';
+import type { ChatHandle, ChatHost, Reference, Switch } from '../view/host';
 
 import { loadBundle } from './bundle';
 import { insertCell, replaceCell } from './cells';
@@ -19,6 +19,7 @@ import { RefusedError } from './client';
 import type { Client, Session } from './client';
 import { acceptFiles, fromFolder } from './references';
 import type { Look } from './tokens';
+import { translatorOf } from './translation';
 
 /** Where a chat's session comes from. `trust` is the person's answer about the workspace's own files. */
 export type SessionSource = (trust?: boolean) => Promise<Session>;
@@ -35,6 +36,8 @@ export interface ChatOptions {
   /** What `@` can attach from the page around a session. */
   readonly references: (session: Session) => readonly Reference[];
   readonly openSession: (id: string) => void;
+  /** Absent where there are no settings. */
+  readonly voice?: Switch | undefined;
   /** Absent where there is no notebook. */
   readonly startKernel?: (() => Promise<void>) | undefined;
   /** How to make another session where the wanted one is gone. */
@@ -169,7 +172,7 @@ export class ChatWidget extends Widget {
   }
 
   private _host(session: Session): ChatHost {
-    const { changes, client, notebook, openFile, openSession, openTerminal, references, startKernel, trans } =
+    const { changes, client, notebook, openFile, openSession, openTerminal, references, startKernel, trans, voice } =
       this._options;
     return {
       api: client.api,
@@ -197,6 +200,7 @@ export class ChatWidget extends Widget {
       },
       references: () => Promise.resolve(references(session)),
       ...(startKernel && { startKernel }),
+      ...(voice && { voice }),
       openSession,
       onLook: visible => {
         this._looked.emit({ session: session.id, visible });
@@ -204,7 +208,7 @@ export class ChatWidget extends Widget {
       onTitle: (title, status) => {
         this._titled.emit({ title, status });
       },
-      translate: text => trans.__(text)
+      ...translatorOf(trans)
     };
   }
 

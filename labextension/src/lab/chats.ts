@@ -3,6 +3,7 @@ import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/applica
 import type { IDocumentWidget } from '@jupyterlab/docregistry';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import type { NotebookPanel } from '@jupyterlab/notebook';
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import type { Terminal } from '@jupyterlab/terminal';
 import type { MainAreaWidget } from '@jupyterlab/apputils';
@@ -16,8 +17,10 @@ import { Client } from './client';
 import type { Session } from './client';
 import { CommandIDs, PLUGIN_ID } from './commands';
 import { serverPath } from './paths';
+import { SettingSwitch } from './settings';
 import { notebookReferences, terminalReferences } from './references';
 import { typeCommand } from './terminalPane';
+import { share } from './translation';
 import { IChats } from './tokens';
 import type { Look } from './tokens';
 
@@ -61,10 +64,17 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
   id: PLUGIN_ID,
   description: 'Chats with agents beside notebooks and terminals.',
   autoStart: true,
-  optional: [INotebookTracker, ITranslator],
+  optional: [INotebookTracker, ISettingRegistry, ITranslator],
   provides: IChats,
-  activate(app: JupyterFrontEnd, notebooks: INotebookTracker | null, translator: ITranslator | null): IChats {
+  activate(
+    app: JupyterFrontEnd,
+    notebooks: INotebookTracker | null,
+    settings: ISettingRegistry | null,
+    translator: ITranslator | null
+  ): IChats {
     const trans = (translator ?? nullTranslator).load('agent_lab');
+    share(trans);
+    const voice = settings ? new SettingSwitch(settings, 'voice') : undefined;
     const client = new Client(app.serviceManager.serverSettings);
     // In the order of use, the last used at the end.
     let used: ChatWidget[] = [];
@@ -94,6 +104,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
             ];
           },
           startKernel,
+          voice,
           openSession: id => void app.commands.execute(CommandIDs.openSession, { session: id }),
           openFile: (session, path, line) => void openFile(app, session, path, line),
           openTerminal:

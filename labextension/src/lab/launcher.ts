@@ -21,7 +21,9 @@ export const launcher: JupyterFrontEndPlugin<void> = {
   ) {
     const trans = (translator ?? nullTranslator).load('agent_lab');
     if (splits) {
-      cards?.add({ command: CommandIDs.open, args: { isLauncher: true }, category: trans.__('Other'), rank: 1 });
+      // JupyterLab's own heading, by its own word for it.
+      const category = (translator ?? nullTranslator).load('jupyterlab').gettext('Other');
+      cards?.add({ command: CommandIDs.open, args: { isLauncher: true }, category, rank: 1 });
     }
     const category = trans.__('Agent');
     if (splits) {

@@ -6,12 +6,14 @@ import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { BrowserAlerts } from '../alerts';
+import type { Answer } from '../alerts';
 import { Notifier } from '../notifier';
 import type { News, NewsKind } from '../notifier';
 import type { Alerts } from '../view/sessionsHost';
 
 import { RefusedError } from './client';
 import { CommandIDs, PLUGIN_ID } from './commands';
+import { SettingSwitch } from './settings';
 import { plainText, plainTitle } from './text';
 import { IAlerts, IChats } from './tokens';
 
@@ -44,7 +46,10 @@ export const notifications: JupyterFrontEndPlugin<Alerts> = {
     translator: ITranslator | null
   ): Alerts {
     const trans = (translator ?? nullTranslator).load('agent_lab');
-    const alerts = new BrowserAlerts();
+    const alerts = new BrowserAlerts(
+      URLExt.join(PageConfig.getBaseUrl(), 'agent-lab/'),
+      settings ? new SettingSwitch(settings, 'notifyOutside') : undefined
+    );
     const shown = new Map<string, string>();
     let chosen: ISettingRegistry.ISettings | null = null;
 
@@ -61,24 +66,28 @@ export const notifications: JupyterFrontEndPlugin<Alerts> = {
       }
     };
 
-    const actionsOf = (news: News): Notification.IAction[] => {
+    /** What lasts is not granted from the corner of an eye: the panel says its scope. */
+    const answersOf = (news: News): Answer[] => {
       const { permission } = news;
-      const show = { label: trans.__('Show'), callback: () => open(news) };
       if (permission?.kind !== 'tool') {
-        return [show];
+        return [];
       }
-      // What lasts is not granted from the corner of an eye: the panel says its scope.
       const once = permission.options.filter(({ kind }) => kind === 'allow_once' || kind === 'reject_once');
-      return [
-        ...once.map(({ kind, label, option_id }) => ({
-          label: kind === 'allow_once' ? trans.__('Allow once') : trans.__('Reject'),
-          caption: label,
-          displayType: kind === 'allow_once' ? ('accent' as const) : ('default' as const),
-          callback: () => void answer(news, permission.request_id, option_id)
-        })),
-        show
-      ];
+      return once.map(({ kind, option_id }) => ({
+        id: kind,
+        label: kind === 'allow_once' ? trans.__('Allow once') : trans.__('Reject'),
+        give: () => void answer(news, permission.request_id, option_id)
+      }));
     };
+
+    const actionsOf = (news: News): Notification.IAction[] => [
+      ...answersOf(news).map(({ id, label, give }) => ({
+        label,
+        displayType: id === 'allow_once' ? ('accent' as const) : ('default' as const),
+        callback: give
+      })),
+      { label: trans.__('Show'), callback: () => open(news) }
+    ];
 
     const wordsOf = (news: News): string => {
       const text = shortened(news.text);
@@ -108,6 +117,8 @@ export const notifications: JupyterFrontEndPlugin<Alerts> = {
         title,
         body: words,
         icon: URLExt.join(PageConfig.getBaseUrl(), 'static/agent_lab/icon-192.png'),
+        url: URLExt.join(PageConfig.getBaseUrl(), 'agent-lab/sessions', encodeURIComponent(news.session.id)),
+        answers: answersOf(news),
         click: () => open(news)
       });
     };

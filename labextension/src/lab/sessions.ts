@@ -17,6 +17,7 @@ import { sessionsIcon } from './icon';
 import { reveal } from './reveal';
 import { typeCommand } from './terminalPane';
 import { IAlerts, IChats, INotebookChats, ISplits } from './tokens';
+import { translatorOf } from './translation';
 
 /** Loads the list the first time it is shown: a page on which nobody looks at it pays nothing. */
 class SessionsWidget extends Widget {
@@ -163,7 +164,7 @@ export const sessions: JupyterFrontEndPlugin<void> = {
       }),
       page,
       ...(alerts && { alerts }),
-      translate: text => trans.__(text)
+      ...translatorOf(trans)
     };
     const openTerminal = async (command: string): Promise<void> => {
       const opened = (await app.commands.execute('terminal:create-new', { cwd: folder() })) as

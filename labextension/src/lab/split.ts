@@ -10,7 +10,7 @@ import { UUID } from '@lumino/coreutils';
 
 import type { ChatWidget, SessionSource } from './chatWidget';
 import type { Session } from './client';
-import { CommandIDs, readOpenArgs } from './commands';
+import { CommandIDs, PLUGIN_ID, readOpenArgs } from './commands';
 import type { OpenArgs } from './commands';
 import { agentIcon } from './icon';
 import { SplitContent, createTools } from './splitContent';
@@ -82,6 +82,13 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
       },
       () => undefined
     );
+    let own: ISettingRegistry.ISettings | null = null;
+    settings?.load(PLUGIN_ID).then(
+      loaded => {
+        own = loaded;
+      },
+      () => undefined
+    );
     themes?.themeChanged.connect(() => {
       tracker.forEach(widget => void widget.content.pane.adoptTheme());
     });
@@ -124,7 +131,7 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
         {
           ratio: args.ratio ?? 0.58,
           collapsed: args.collapsed ?? null,
-          orientation: args.orientation ?? 'horizontal'
+          orientation: args.orientation ?? (own?.get('orientation').composite === 'vertical' ? 'vertical' : 'horizontal')
         },
         trans
       );

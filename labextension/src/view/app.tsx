@@ -15,6 +15,7 @@ import { PlanStrip } from './plan.js';
 import { Queue } from './queue.js';
 import { TroubleCard } from './notice.js';
 import { statusWords } from './status.js';
+import { voiceIsOn } from './voice.js';
 
 interface AppProps {
   readonly chat: Chat;
@@ -50,7 +51,7 @@ export function App({ chat }: AppProps): JSX.Element {
           {session && session.queue.length > 0 && <Queue items={session.queue} busy={chat.busy} />}
           {session?.permission_mode === 'bypassPermissions' && <BypassLine />}
           <Composer chat={chat} session={look} busy={chat.busy} stopping={chat.stopping}
-            lost={chat.lostAt > 0} written={chat.composer.version} />
+            lost={chat.lostAt > 0} written={chat.composer.version} voice={voiceIsOn()} />
         </footer>
         <div class="al-unseen" role="status" aria-live="polite" aria-label={t('Announcements')}>
           {chat.announcement}

@@ -2,7 +2,7 @@
 
 import type { ImageBlock, ResourceBlock } from '../protocol.js';
 import { bytes } from './format.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 
 /** A block of a prompt being written. `note`: what was done to it. `pasted`: words that a person pasted. */
 export interface Attached {
@@ -58,7 +58,7 @@ export function isLong(text: string): boolean {
 
 export function pasted(text: string): Attached {
   const lines = text.replace(/\n$/, '').split('\n').length;
-  const name = lines > 1 ? t('pasted text, {n} lines', { n: lines }) : t('pasted text, {size}', { size: bytes(text.length) });
+  const name = lines > 1 ? tn('pasted text, {n} line', 'pasted text, {n} lines', lines) : t('pasted text, {size}', { size: bytes(text.length) });
   return { block: { type: 'resource', uri: 'paste:', name, mime_type: 'text/plain', text }, note: '', pasted: true };
 }
 

@@ -79,7 +79,7 @@ export class Chat {
   private unlisten: (() => void) | undefined;
 
   constructor(readonly host: ChatHost) {
-    speak(host.translate?.bind(host));
+    speak(host);
     this.composer = new ComposerState(host.sessionId, () => this.touch());
     this.happened = new Since(host, () => this.touch());
   }

@@ -15,6 +15,10 @@ const ICONS: Readonly<Record<ContextItem['type'], IconName>> = {
   cell: 'cell', output: 'list', error: 'warning', variable: 'variables', selection: 'read',
   terminal: 'shell', file: 'read', diff: 'edit', since: 'clock', trial: 'run'
 };
+const NAMES: Readonly<Record<ContextItem['type'], string>> = {
+  cell: 'cell', output: 'output', error: 'error', variable: 'variable', selection: 'selection',
+  terminal: 'terminal', file: 'file', diff: 'diff'
+};
 export const contextIcon = (item: Pick<ContextItem, 'type'>): IconName => ICONS[item.type];
 
 export function contextLabel(item: ContextItem): string {
@@ -22,7 +26,7 @@ export function contextLabel(item: ContextItem): string {
     return item.label;
   }
   const cell = item.execution_count === undefined ? '' : ` [${item.execution_count}]`;
-  return `${t(item.type)}${cell || ` ${item.name ?? item.path ?? item.terminal ?? item.notebook ?? ''}`}`.trim();
+  return `${t(NAMES[item.type])}${cell || ` ${item.name ?? item.path ?? item.terminal ?? item.notebook ?? ''}`}`.trim();
 }
 
 /** All of what is sent, word for word. */

@@ -12,13 +12,13 @@ import { askedAt, fitting, suggested } from './completion.js';
 import type { Asked, Found, Offer } from './completion.js';
 import { CompletionList, optionId } from './completionList.js';
 import { useDrop } from './drop.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { memo } from './memo.js';
 import { useMentions } from './mentions.js';
 import type { Mention } from './mentions.js';
 import { Picks } from './picks.js';
-import { listen, voiceIsOn } from './voice.js';
+import { listen } from './voice.js';
 
 const GROWS_ITSELF = typeof CSS !== 'undefined' && CSS.supports('field-sizing', 'content');
 
@@ -30,6 +30,8 @@ interface ComposerProps {
   readonly lost: boolean;
   /** Grows with what is written: the composer is drawn again for that, not for what the agent says. */
   readonly written: number;
+  /** Whether there is a button for dictation. */
+  readonly voice: boolean;
 }
 
 /** What a line below the text says: what went wrong, or what was done and can be undone. */
@@ -39,7 +41,7 @@ interface Note {
   readonly undo?: () => void;
 }
 
-export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerProps): JSX.Element => {
+export const Composer = memo(({ chat, session, busy, stopping, lost, voice }: ComposerProps): JSX.Element => {
   const { composer } = chat;
   const field = useRef<HTMLTextAreaElement>(null);
   const files = useRef<HTMLInputElement>(null);
@@ -271,7 +273,7 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
             }
           }} />
       )}
-      <div class="al-unseen" aria-live="polite">{open ? t('{n} to choose from', { n: found.length }) : ''}</div>
+      <div class="al-unseen" aria-live="polite">{open ? tn('{n} to choose from', '{n} to choose from', found.length) : ''}</div>
       <SinceChip chat={chat} />
       <Chips composer={composer} asText={asText} />
       <textarea ref={field} class="al-input" rows={1} value={composer.text} dir="auto"
@@ -326,7 +328,7 @@ export const Composer = memo(({ chat, session, busy, stopping, lost }: ComposerP
         {session && <Picks session={session} set={change => chat.set(change)} />}
         <span class="al-grow" />
         {busy && !empty && <span class="al-hint">{t('Enter queues')}</span>}
-        {voiceIsOn() && (
+        {voice && (
           <button type="button" class="al-button al-quiet al-square" aria-pressed={stopHearing !== undefined} disabled={readOnly}
             aria-label={t('Dictate')} title={t('Dictate: the browser sends what you say to its maker’s service')} onClick={dictate}>
             <Icon name="mic" class={stopHearing ? 'al-error' : ''} />

@@ -30,7 +30,19 @@ export interface ChatHost {
   onLook?(visible: boolean): void;
   /** Start the notebook's kernel. Absent where there is no notebook. */
   startKernel?(): Promise<void>;
+  /** Voice input, where the host keeps such settings. */
+  readonly voice?: Switch;
   translate?(text: string): string;
+  /** The form of the catalogue that goes with `n`. */
+  translatePlural?(one: string, more: string, n: number): string;
+}
+
+/** A setting that is on or off. */
+export interface Switch {
+  readonly on: boolean;
+  turn(on: boolean): void;
+  /** Returns what ends it. */
+  onChange(listener: () => void): () => void;
 }
 
 /** Something that `@` can attach. `item` is asked for when it is chosen. */

@@ -7,6 +7,7 @@ import { keepFocus } from './focus.js';
 import type { ChatHandle, ChatHost } from './host.js';
 import { watchLook } from './look.js';
 import { install } from './style.js';
+import { keepVoiceIn } from './voice.js';
 
 export type { ChatHandle, ChatHost } from './host.js';
 
@@ -19,6 +20,8 @@ export function mountChat(root: HTMLElement, host: ChatHost): ChatHandle {
   const draw = (): void => render(<App chat={chat} version={chat.version} />, root);
   chat.start(draw);
   draw();
+  keepVoiceIn(host.voice);
+  const endVoice = host.voice?.onChange(() => chat.touch());
   const endLook = watchLook(root, visible => chat.look(visible));
   const endFocus = keepFocus(root, () => chat.composer.focus());
   return {
@@ -29,6 +32,7 @@ export function mountChat(root: HTMLElement, host: ChatHost): ChatHandle {
     dispose: () => {
       endFocus();
       endLook();
+      endVoice?.();
       chat.dispose();
       render(null, root);
       undoStyle();

@@ -9,7 +9,7 @@ import { restore } from './actions.js';
 import type { Chat, Trouble } from './chat.js';
 import { useChat } from './context.js';
 import { clock, cost, count, duration, elapsed, pretty } from './format.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import type { IconName } from './icons.js';
 import { Line } from './line.js';
@@ -133,7 +133,7 @@ export const TurnEnd = memo(({ item, last }: { item: TurnItem; last: boolean }):
     <div class="al-turn-end">
       {item.stop_reason === 'cancelled' && <span class="al-stopped"><Icon name="stop" />{t('Stopped')}</span>}
       <span>{usage.cost_usd === null ? t('cost –') : cost(usage.cost_usd, usage.cost_source)}</span>
-      {tokens > 0 && <span>{t('{n} tokens', { n: count(tokens) })}</span>}
+      {tokens > 0 && <span>{tn('{n} token', '{n} tokens', tokens, { n: count(tokens) })}</span>}
       {item.duration_ms !== null && <span>{duration(item.duration_ms)}</span>}
     </div>
   );
@@ -211,7 +211,7 @@ export const ExitCard = memo(({ item, last }: { item: ExitItem; last: boolean })
 export const InvalidLine = memo(({ item }: { item: InvalidItem }): JSX.Element => {
   const [open, set] = useState(false);
   const words = item.reason === 'torn' ? t('a line that broke off')
-    : item.reason === 'oversize' ? t('a line of {n} bytes, too long to read', { n: item.length.toLocaleString('en') })
+    : item.reason === 'oversize' ? tn('a line of {n} byte, too long to read', 'a line of {n} bytes, too long to read', item.length, { n: item.length.toLocaleString('en') })
     : t('a line that is not of its protocol');
   return (
     <Line label={t('Unreadable output')} icon="warning" name={t('Unreadable output')} target={words} prose open={open}

@@ -287,7 +287,7 @@ function OptionButton({ option, index, disabled, ready, choose }: OptionProps): 
         <span class="al-option-label"><Words text={option.label} /></span>
         {option.scope && <span class="al-option-scope"><Words text={option.scope} /></span>}
         {rejects && !option.scope && option.kind === 'reject_once' && (
-          <span class="al-option-scope">{t('The agent is told and goes on.')} <kbd>Esc</kbd> {t('does the same.')}</span>
+          <span class="al-option-scope">{t('The agent is told and goes on.')} <kbd>{t('Esc')}</kbd> {t('does the same.')}</span>
         )}
       </span>
     </button>

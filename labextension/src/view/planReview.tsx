@@ -5,7 +5,7 @@ import { useMemo, useRef, useState } from 'preact/hooks';
 import type { PermissionOption } from '../protocol.js';
 import type { PermissionItem } from '../transcript.js';
 import { useChat } from './context.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { OneBlock } from './markdown.js';
 import { AskFrame, rejection, useReady } from './permission.js';
@@ -43,10 +43,10 @@ export function PlanReview({ item }: { item: PermissionItem }): JSX.Element {
   const approvals = request.options.filter(option => option.kind.startsWith('allow'));
   const back =
     all.length === 0 ? t('Send back with comment')
-    : all.length === 1 ? t('Send back with 1 comment') : t('Send back with {n} comments', { n: all.length });
+    : tn('Send back with {n} comment', 'Send back with {n} comments', all.length);
   return (
     <AskFrame item={item} icon="todo" title={t('Plan to review')}
-      sub={blocks.length > 1 ? t('{n} parts', { n: blocks.length }) : ''}
+      sub={blocks.length > 1 ? tn('{n} part', '{n} parts', blocks.length) : ''}
       onKey={event => {
         if (event.key === 'Escape' && !event.defaultPrevented) {
           event.preventDefault();

@@ -5,7 +5,7 @@ import { useId, useState } from 'preact/hooks';
 import type { Question } from '../protocol.js';
 import type { PermissionItem } from '../transcript.js';
 import { useChat } from './context.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { AskFrame, rejection, useReady } from './permission.js';
 import { Words } from './text.js';
@@ -40,7 +40,7 @@ export function QuestionForm({ item }: { item: PermissionItem }): JSX.Element {
       chat.composer.focus();
     }
   };
-  const title = questions.length === 1 ? t('A question') : t('{n} questions', { n: questions.length });
+  const title = tn('A question', '{n} questions', questions.length);
   return (
     <AskFrame item={item} icon="question" title={title} sub={questions.map(each => each.header).filter(Boolean).join(', ')}
       onKey={event => {
@@ -63,7 +63,7 @@ export function QuestionForm({ item }: { item: PermissionItem }): JSX.Element {
         </div>
         <div class="al-ask-foot">
           <button type="submit" class="al-button al-primary" disabled={!complete || sent} aria-disabled={!ready}>
-            <Icon name="enter" />{questions.length === 1 ? t('Send answer') : t('Send answers')}
+            <Icon name="enter" />{tn('Send answer', 'Send answers', questions.length)}
           </button>
           {no && <button type="button" class="al-button" disabled={sent} aria-disabled={!ready} onClick={() => settle(no)}>{t('Skip')}</button>}
         </div>

@@ -138,7 +138,7 @@ export function Readiness({ host, path, notebook, kernel, all, trusted }: Readin
       <h3>{missing ? t('Almost ready') : t('Ready')}</h3>
       <ul>
         {checks.map(check => (
-          <li class={check.ok === false ? 'al-ready-no' : ''} data-check={check.id}>
+          <li class={check.ok === false ? 'al-ready-no' : check.ok === null ? 'al-ready-unknown' : ''} data-check={check.id}>
             <Icon name={check.ok ? 'check' : check.ok === null ? 'question' : ICONS[check.id]} />
             <span class="al-grow">
               <span class="al-unseen">

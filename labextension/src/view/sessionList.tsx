@@ -4,7 +4,7 @@ import type { JSX } from 'preact';
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { Brief } from '../changes.js';
 import { GateCard } from './gate.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { Readiness } from './readiness.js';
 import { RowMenu } from './rowMenu.js';
@@ -232,8 +232,8 @@ export function SessionList({ host, store, shown }: ListProps): JSX.Element {
         <span role="status">
           {store.lost === 'signed out' ? t('You are no longer signed in; reload the page.')
             : store.lost ? t('The connection is lost; trying again.')
-            : searched && store.state === 'ready'
-              ? t(store.cursor === null ? '{n} found' : '{n} found, and more', { n: order.length })
+            : searched && store.state === 'ready' ? store.cursor === null ? tn('{n} found', '{n} found', order.length)
+                : tn('{n} found, and more', '{n} found, and more', order.length)
               : ''}
         </span>
         {host.page && <a class="al-link" href={host.page} target="_blank" rel="noopener">{t('Open as page')}</a>}
@@ -290,8 +290,12 @@ function Cli({ store, minute, query }: { store: SessionStore; minute: number; qu
           <span>{found?.length}</span>
         </button>
       </h3>
+      {open && found === undefined && <p class="al-sessions-say" role="status">{t('Looking…')}</p>}
       {open && found?.length === 0 && (
-        <p class="al-sessions-say">{t('The agent’s own program has made nothing else in these folders.')}</p>
+        <p class="al-sessions-say">
+          {query && store.cli?.length ? t('Nothing found for “{words}”.', { words: query })
+            : t('The agent’s own program has made nothing else in the folders here.')}
+        </p>
       )}
       {open && (
         <ul>
@@ -309,6 +313,7 @@ function Cli({ store, minute, query }: { store: SessionStore; minute: number; qu
           ))}
         </ul>
       )}
+      {open && !store.cliComplete && <p class="al-sessions-say">{t('There are more, older ones.')}</p>}
     </section>
   );
 }

@@ -1,7 +1,7 @@
 /** A session of the list in words and a shape, and the heading it stands under. Pure. */
 
 import type { Brief } from '../changes.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import type { IconName } from './icons.js';
 
 export interface Mark {
@@ -102,7 +102,7 @@ export function age(iso: string, now: number): string {
     return t('{n} h', { n: Math.floor(minutes / 60) });
   }
   const days = Math.floor(minutes / (24 * 60));
-  return days === 1 ? t('1 day') : days < 7 ? t('{n} days', { n: days })
+  return days < 7 ? tn('{n} day', '{n} days', days)
     : new Date(iso).toLocaleDateString(undefined, { day: 'numeric', month: 'short', year: 'numeric' });
 }
 

@@ -12,7 +12,7 @@ export interface Hit {
   readonly text: string;
 }
 
-/** A conversation that the agent's own CLI made and no session holds. */
+/** A conversation that the agent's own CLI made and no session holds; `path` relative to the server's root. */
 export interface Conversation {
   readonly agent_session_id: string;
   readonly title: string;
@@ -32,6 +32,7 @@ interface Listed {
   readonly cursor: string | null;
   readonly hits?: Readonly<Record<string, readonly Hit[]>>;
   readonly cli?: readonly Conversation[];
+  readonly cli_complete?: boolean;
 }
 
 const PAGE = 50;
@@ -66,6 +67,8 @@ export class SessionStore {
   gate: Gate | null = null;
   /** Null: nobody asked for them yet. */
   cli: readonly Conversation[] | null = null;
+  /** False: there was no time to look at the oldest of them. */
+  cliComplete = true;
   busy = false;
 
   private reading = 0;
@@ -193,24 +196,15 @@ export class SessionStore {
     this.rows = rows;
   }
 
-  /** What the agent's own CLI made in the folder of the page and in those of the sessions shown. */
+  /** What the agent's own CLI made in all folders that the server shows. */
   async readCli(): Promise<void> {
-    const folders = new Set([this.host.folder(), ...[...this.rows.values()].map(row => row.path)]);
-    const found = new Map<string, Conversation>();
-    this.cli ??= [];
-    for (const folder of [...folders].slice(0, 5)) {
-      const query = new URLSearchParams({ include: 'cli', workspace: folder, limit: '1' });
-      try {
-        const page = (await request(this.host, 'GET', `sessions?${query.toString()}`)) as Listed;
-        page.cli?.forEach(each => found.set(each.agent_session_id, { ...each, path: folder }));
-      } catch (error) {
-        // A folder may be gone by now; that of the page is what was asked for.
-        if (folder === this.host.folder()) {
-          this.trouble = wordsOf(error);
-        }
-      }
+    try {
+      const page = (await request(this.host, 'GET', 'sessions?include=cli&limit=1')) as Listed;
+      this.cli = page.cli ?? [];
+      this.cliComplete = page.cli_complete !== false;
+    } catch (error) {
+      this.trouble = wordsOf(error);
     }
-    this.cli = [...found.values()].sort((a, b) => (a.updated_at < b.updated_at ? 1 : -1));
     this.touch();
   }
 

@@ -10,7 +10,7 @@ import { install } from './style.js';
 export type { SessionsHandle, SessionsHost } from './sessionsHost.js';
 
 export function mountSessions(root: HTMLElement, host: SessionsHost): SessionsHandle {
-  speak(host.translate?.bind(host));
+  speak(host);
   root.classList.add('al-root');
   root.setAttribute('data-lm-suppress-shortcuts', 'true');
   const undoStyle = install(root);

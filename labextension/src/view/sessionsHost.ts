@@ -16,6 +16,7 @@ export interface SessionsHost extends Requester {
   readonly page?: string;
   readonly alerts?: Alerts;
   translate?(text: string): string;
+  translatePlural?(one: string, more: string, n: number): string;
 }
 
 /** Notifications outside of the page, which a browser allows only after a click. */

@@ -4,6 +4,7 @@ import type { JSX } from 'preact';
 import { Dialog } from './dialog.js';
 import { t } from './i18n.js';
 
+/** @words */
 const KEYS: readonly (readonly [where: string, keys: readonly (readonly [keys: string, what: string])[]])[] = [
   ['Writing', [
     ['Enter', 'send; while a turn runs, queue'],

@@ -5,7 +5,7 @@ import type { Item, ToolItem } from '../transcript.js';
 import { useChat } from './context.js';
 import { ItemRow } from './conversation.js';
 import { between, duration } from './format.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { useKept } from './kept.js';
 import { Line } from './line.js';
@@ -16,7 +16,7 @@ export function Steps({ items, parts }: { items: readonly Item[]; parts: Layout 
   const chat = useChat();
   const [open, setOpen] = useKept<boolean>(`steps:${items[0]?.id ?? ''}`, false);
   const calls = items.filter((item): item is ToolItem => item.type === 'tool_call');
-  const title = t('{n} steps', { n: calls.length });
+  const title = tn('{n} step', '{n} steps', calls.length);
   const cwd = chat.session?.workspace.cwd ?? '';
   const told = calls
     .map(call => {

@@ -5,7 +5,7 @@ import type { Item, PermissionItem, ToolItem } from '../transcript.js';
 import { useChat } from './context.js';
 import { ItemRow } from './conversation.js';
 import { between, duration, elapsed } from './format.js';
-import { t } from './i18n.js';
+import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { useKept } from './kept.js';
 import { Line } from './line.js';
@@ -73,7 +73,7 @@ function Meta({ item, decision, waits, runs, steps }: MetaProps): JSX.Element {
   const result = toolResult(item);
   return (
     <>
-      {steps > 0 && <span>{steps === 1 ? t('1 step') : t('{n} steps', { n: steps })}</span>}
+      {steps > 0 && <span>{tn('{n} step', '{n} steps', steps)}</span>}
       {(result.added > 0 || result.removed > 0) && (
         <span>
           {result.added > 0 && <span class="al-plus">+{result.added}</span>}{' '}

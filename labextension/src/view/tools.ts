@@ -39,7 +39,7 @@ export function toolName(item: ToolItem): string {
   }
   if (name.startsWith('mcp__')) {
     const last = name.slice(name.lastIndexOf('__') + 2).replaceAll('_', ' ');
-    return t(last.charAt(0).toUpperCase() + last.slice(1));
+    return last.charAt(0).toUpperCase() + last.slice(1);
   }
   return t(NAMES[name] ?? (name || title));
 }

@@ -1,7 +1,7 @@
 /** The variables in the kernel's memory, as words: what `@` offers and what a chip sends. */
 
 import type { ContextItem } from '../protocol.js';
-import { t } from './i18n.js';
+import { tn } from './i18n.js';
 
 /** As `GET sessions/{id}/variables` tells one; absent fields say nothing. */
 export interface Variable {
@@ -22,7 +22,7 @@ const UNITS = ['B', 'kB', 'MB', 'GB', 'TB'];
 export function about(variable: Variable): string {
   const { type, shape, length, dtype, size, value } = variable;
   const extent = shape ? shape.map(n => n.toLocaleString('en')).join(' × ')
-    : typeof length === 'number' ? t('{n} items', { n: length.toLocaleString('en') })
+    : typeof length === 'number' ? tn('{n} item', '{n} items', length, { n: length.toLocaleString('en') })
     : '';
   const kind = type.slice(type.lastIndexOf('.') + 1);
   const what = [kind, dtype && dtype !== kind ? dtype : '', extent].filter(Boolean).join(' ');

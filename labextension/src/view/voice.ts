@@ -1,4 +1,6 @@
-/** Dictation through the browser's own speech recognition; off until a person turns it on in this browser. */
+/** Dictation through the browser's own speech recognition; off until a person turns it on. */
+
+import type { Switch } from './host.js';
 
 /** The part of the Web Speech API that is used; TypeScript's library does not know it. */
 interface Recognition {
@@ -22,15 +24,33 @@ function maker(): Maker | undefined {
 
 export const hasVoice = (): boolean => maker() !== undefined;
 
+/** Where the host keeps what a person chose; null: this browser does. */
+let setting: Switch | null = null;
+
+/** All panels of a page share the last host's. */
+export function keepVoiceIn(host: Switch | undefined): void {
+  setting = host ?? setting;
+}
+
 export function voiceIsOn(): boolean {
+  if (!hasVoice()) {
+    return false;
+  }
+  if (setting) {
+    return setting.on;
+  }
   try {
-    return hasVoice() && localStorage.getItem(KEY) === 'on';
+    return localStorage.getItem(KEY) === 'on';
   } catch {
     return false;
   }
 }
 
 export function turnVoice(on: boolean): void {
+  if (setting) {
+    setting.turn(on);
+    return;
+  }
   try {
     if (on) {
       localStorage.setItem(KEY, 'on');

@@ -37,6 +37,7 @@ from agent_lab.sessions.changes import Changes
 from agent_lab.sessions.files import File, FileIndex
 from agent_lab.sessions.session import NEW_TITLE, Session, plain_title, plain_value
 from agent_lab.sessions.settings import Settings
+from agent_lab.sessions.tools import Tools
 from agent_lab.store import catalogue, ledger
 from agent_lab.store.catalogue import Hit
 from agent_lab.store.event_log import EventLog, Stored
@@ -59,8 +60,9 @@ class Listed(Struct, frozen=True):
 class Manager:
     """Owns the log, the sessions and all their tasks. `start` before use, `stop` at the end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, tools: Tools | None = None) -> None:
         self.settings = settings
+        self._tools = tools
         self.log = EventLog(settings.data_dir / "sessions.sqlite")
         self.changes = Changes()
         self.files = FileIndex()
@@ -170,7 +172,7 @@ class Manager:
         return self._add(stored.number, info)
 
     def _add(self, number: int, info: SessionObject) -> Session:
-        session = Session(self.log, number, info, self.settings, self.start_task, self)
+        session = Session(self.log, number, info, self.settings, self.start_task, self, self._tools)
         session.journal.changed = self.changes.changed
         self._sessions[info.id] = session
         self.changes.changed(info)
@@ -298,6 +300,10 @@ class Manager:
         await self.log.read(partial(catalogue.mark_deleted, session_id=session_id, time=now()))
         folder = self.settings.data_dir / "run" / session_id
         await asyncio.to_thread(shutil.rmtree, folder, True)
+        outputs = self.settings.data_dir / "outputs" / session_id
+        await asyncio.to_thread(shutil.rmtree, outputs, True)
+        if self._tools is not None:
+            self._tools.forget(session_id)
 
     async def restore(self, session_id: str) -> Session:
         """Take the deletion of a session back. Raises NotFound when it is too long ago."""

@@ -13,7 +13,7 @@ from jupyter_core.utils import ensure_async
 from tornado import web
 
 from agent_lab.notebook.bond import Opened, Terminal
-from agent_lab.notebook.document import Content, Shared, Stored
+from agent_lab.notebook.document import Content, Contents, Shared, Stored
 from agent_lab.notebook.kernel import KernelManager
 from agent_lab.protocol.errors import Conflict, Invalid, NotFound, Unavailable
 from agent_lab.protocol.events import Json
@@ -33,7 +33,11 @@ class JupyterServer:
 
     def __init__(self, app: ServerApp) -> None:
         self._app = app
-        self.contents = FileContents(app.contents_manager)
+        self._contents = FileContents(app.contents_manager)
+
+    @property
+    def contents(self) -> Contents:
+        return self._contents
 
     @property
     def _kernels(self) -> Any:
@@ -61,9 +65,10 @@ class JupyterServer:
         return model
 
     async def start_kernel(self, path: str) -> str:
-        stored = await self.contents.load(path)
+        stored = await self._contents.load(path)
         wanted = (stored.content.get("metadata", {}).get("kernelspec") or {}).get("name")
-        known = self._app.kernel_spec_manager.find_kernel_specs()
+        specs: Any = self._app.kernel_spec_manager
+        known = specs.find_kernel_specs()
         try:
             async with asyncio.timeout(START_SECONDS):
                 model = await ensure_async(
@@ -102,12 +107,11 @@ class JupyterServer:
         found: list[str] = []
         folders = deque([folder])
         looked = 0
+        files: Any = self._app.contents_manager
         while folders and len(found) < most and looked < MOST_FOLDERS:
             looked += 1
             try:
-                model = await ensure_async(
-                    self._app.contents_manager.get(folders.popleft(), type="directory")
-                )
+                model = await ensure_async(files.get(folders.popleft(), type="directory"))
             except (web.HTTPError, OSError):
                 continue  # it went away, or may not be read
             for one in sorted(model["content"], key=lambda one: str(one["name"])):

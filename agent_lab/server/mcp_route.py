@@ -81,7 +81,7 @@ def _by_secret(route: Route) -> Callable[..., Awaitable[None]]:
 MCP = Table("agent-lab/mcp", McpHandler, _by_secret)
 
 
-@MCP.route("POST", "{session_id}", "execute", returns="JsonRpc", also={202: ""})
+@MCP.route("POST", "{session_id}", "execute", returns="JsonRpc", also={202: None})
 async def message(request: McpHandler, session_id: str) -> object:
     """A JSON-RPC message of an agent to our MCP server (Model Context Protocol)."""
     try:

@@ -294,7 +294,7 @@ class Route(Struct, frozen=True):
     body: type | None
     returns: str | None
     status: int
-    also: Mapping[int, str]
+    also: Mapping[int, str | None]
 
 
 class Table:
@@ -321,7 +321,7 @@ class Table:
         body: type | None = None,
         returns: str | None = None,
         status: int = 200,
-        also: Mapping[int, str] | None = None,
+        also: Mapping[int, str | None] | None = None,
     ) -> Callable[[_F], _F]:
         """Enter a function into the table; its docstring's first line says what the route does."""
 

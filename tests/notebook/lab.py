@@ -1,0 +1,151 @@
+"""A real server with a real kernel, and a session whose tools are called as an agent calls them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from jupyter_server.serverapp import ServerApp
+
+from agent_lab.protocol.commands import AnswerPermission
+from agent_lab.protocol.events import PermissionRequest
+from agent_lab.sessions.session import Session
+from tests.server.lab import Server
+
+DEADLINE = 40.0
+Json = Any
+
+
+def notebook(*cells: Json, **metadata: Any) -> Json:
+    """nbformat 4.5; a string is a code cell. Ids are c0, c1, …"""
+    made = []
+    for number, cell in enumerate(cells):
+        one = cell if isinstance(cell, dict) else nbformat.v4.new_code_cell(cell)
+        one["id"] = f"c{number}"
+        made.append(one)
+    return nbformat.v4.new_notebook(cells=made, metadata=metadata)
+
+
+def write(file: Path, content: Json) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content))
+
+
+@dataclass
+class Told:
+    """A tool's result."""
+
+    content: list[Json]
+    is_error: bool
+
+    @property
+    def text(self) -> str:
+        return "\n".join(block["text"] for block in self.content if block["type"] == "text")
+
+    @property
+    def images(self) -> list[Json]:
+        return [block for block in self.content if block["type"] == "image"]
+
+
+@dataclass
+class Bonded:
+    """A session and what it is bound to."""
+
+    app: ServerApp
+    server: Server
+    session: Session
+    root: Path
+    _count: int = field(default=0)
+
+    @property
+    def kernels(self) -> Any:
+        return self.app.kernel_manager
+
+    @property
+    def kernel_id(self) -> str:
+        bound = self.session.info.notebook
+        assert bound is not None
+        assert bound.kernel_id is not None
+        return bound.kernel_id
+
+    async def message(self, method: str, params: Json = None) -> Json:
+        self._count += 1
+        calls = self.session.tool_calls
+        assert calls is not None
+        said = {"jsonrpc": "2.0", "id": self._count, "method": method}
+        return await calls.answer("test", said | ({"params": params} if params else {}))
+
+    async def tool(self, name: str, **arguments: Any) -> Told:
+        async with asyncio.timeout(DEADLINE):
+            answer = await self.message("tools/call", {"name": name, "arguments": arguments})
+        result = answer["result"]
+        return Told(result["content"], result["isError"])
+
+    async def fine(self, name: str, **arguments: Any) -> Told:
+        told = await self.tool(name, **arguments)
+        assert not told.is_error, told.text
+        return told
+
+    async def failed(self, name: str, **arguments: Any) -> str:
+        told = await self.tool(name, **arguments)
+        assert told.is_error, told.text
+        return told.text
+
+    def cancel(self, number: int) -> Any:
+        calls = self.session.tool_calls
+        assert calls is not None
+        params = {"requestId": number, "reason": "test"}
+        said = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+        return calls.answer("test", said)
+
+    def saved(self, path: str = "eda.ipynb") -> Json:
+        return json.loads((self.root / path).read_text())
+
+    async def asked(self) -> PermissionRequest:
+        """The proposal that waits, as soon as there is one."""
+        async with asyncio.timeout(DEADLINE):
+            while not self.session.info.pending_permissions:
+                await asyncio.sleep(0.01)
+        return self.session.info.pending_permissions[0]
+
+    async def answer(self, option: str, **more: Any) -> None:
+        request = await self.asked()
+        answer = AnswerPermission(request_id=request.request_id, option_id=option, **more)
+        await self.session.answer(answer)
+
+    async def kernel_runs(self, code: str) -> None:
+        """Run code as somebody else does, to its end."""
+        client = self.kernels.get_kernel(self.kernel_id).blocking_client()
+        client.start_channels(stdin=False, hb=False)
+        try:
+            reply = await asyncio.to_thread(client.execute_interactive, code, timeout=DEADLINE,
+                                            output_hook=lambda _: None)  # fmt: skip
+            assert reply["content"]["status"] == "ok", reply["content"]
+        finally:
+            client.stop_channels()
+
+
+async def manager_of(app: ServerApp) -> Any:
+    (extension,) = app.extension_manager.extension_apps["agent_lab"]
+    return await extension.manager()  # type: ignore[attr-defined]  # it is our own
+
+
+async def bonded(
+    app: ServerApp, server: Server, path: str, content: Json, kernel: str | None = "python3"
+) -> Bonded:
+    """A notebook, its kernel (None: without), and a session beside it."""
+    root = Path(app.root_dir)
+    write(root / path, content)
+    kernel_id = None
+    if kernel is not None:
+        new = {"path": path, "name": "", "type": "notebook", "kernel": {"name": kernel}}
+        answer = await server.fetch("POST", f"{server.url}api/sessions", new)
+        assert answer.status == 201, answer.body
+        kernel_id = answer.json["kernel"]["id"]
+    made = await server.create(notebook=path, kernel_id=kernel_id)
+    session = await (await manager_of(app)).get(made["id"])
+    return Bonded(app, server, session, root)

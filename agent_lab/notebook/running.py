@@ -164,7 +164,7 @@ class Kernel:
         if not await ensure_async(self.manager.is_alive()):
             raise Conflict("The kernel does not run. restart_kernel starts it.", "kernel_dead")
         process = process_of(self.manager)
-        self._forget_old()
+        await self._forget_old()
         try:
             await self._subscribe()
             for _ in range(RESENDS):
@@ -177,14 +177,11 @@ class Kernel:
             with contextlib.suppress(zmq.ZMQError):  # closed meanwhile
                 self._iopub.unsubscribe(b"")
 
-    def _forget_old(self) -> None:
+    async def _forget_old(self) -> None:
         """Read away what came after the last run."""
         for socket in (self._iopub, self._client.shell_channel.socket):
-            while True:
-                try:
-                    zmq.Socket.recv_multipart(socket, zmq.NOBLOCK)
-                except zmq.ZMQError:
-                    break
+            while await socket.poll(0):
+                await socket.recv_multipart()
 
     async def _subscribe(self) -> None:
         """Hear the kernel from now on, for sure: what runs at once would be missed otherwise."""

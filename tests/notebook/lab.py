@@ -11,6 +11,8 @@ from typing import Any
 import nbformat
 from jupyter_server.serverapp import ServerApp
 
+from agent_lab.notebook.outputs import Outputs
+from agent_lab.notebook.running import Kernel
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.events import PermissionRequest
 from agent_lab.sessions.session import Session
@@ -119,14 +121,13 @@ class Bonded:
 
     async def kernel_runs(self, code: str) -> None:
         """Run code as somebody else does, to its end."""
-        client = self.kernels.get_kernel(self.kernel_id).blocking_client()
-        client.start_channels(stdin=False, hb=False)
+        other = Kernel(self.kernels.get_kernel(self.kernel_id))
         try:
-            reply = await asyncio.to_thread(client.execute_interactive, code, timeout=DEADLINE,
-                                            output_hook=lambda _: None)  # fmt: skip
-            assert reply["content"]["status"] == "ok", reply["content"]
+            async with asyncio.timeout(DEADLINE):
+                ran = await other.run(code, Outputs(), store_history=True)
         finally:
-            client.stop_channels()
+            other.close()
+        assert ran.status == "ok", ran
 
 
 async def manager_of(app: ServerApp) -> Any:

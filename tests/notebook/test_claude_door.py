@@ -62,7 +62,9 @@ async def test_run_code_is_asked_about_and_its_value_reaches_the_model(lab: Bond
     request = await reader.permission(turn)
     assert (request.kind, request.title) == ("tool", "Run code in eda.ipynb's kernel")
     assert request.input == {"code": "6 * 7"}
-    await lab.session.answer(AnswerPermission(request_id=request.request_id, option_id="allow_once"))
+    await lab.session.answer(
+        AnswerPermission(request_id=request.request_id, option_id="allow_once")
+    )
     assert "42" in await done(reader, turn)
     assert calls(reader)[-1].status == "completed"
 
@@ -77,7 +79,9 @@ async def test_pictures_are_shown_in_the_chat(bind: Bind) -> None:
     reader = await Reader(lab.session).start()
     turn = await send(lab.session, "cell: c0")
     request = await reader.permission(turn)
-    await lab.session.answer(AnswerPermission(request_id=request.request_id, option_id="allow_once"))
+    await lab.session.answer(
+        AnswerPermission(request_id=request.request_id, option_id="allow_once")
+    )
     await done(reader, turn)
     shown = [b for c in calls(reader) for b in (c.content or ()) if isinstance(b, ImageBlock)]
     assert [block.mime_type for block in shown] == ["image/png"]
@@ -143,7 +147,9 @@ async def test_an_endless_loop_ends_with_its_turn(lab: Bonded) -> None:
     reader = await Reader(lab.session).start()
     turn = await send(lab.session, "run: print('begun')\nwhile True: pass")
     request = await reader.permission(turn)
-    await lab.session.answer(AnswerPermission(request_id=request.request_id, option_id="allow_once"))
+    await lab.session.answer(
+        AnswerPermission(request_id=request.request_id, option_id="allow_once")
+    )
     await reader.until(
         lambda e: isinstance(e.body, ToolCallUpdate) and "begun" in str(e.body.content)
     )

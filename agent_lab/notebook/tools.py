@@ -502,7 +502,7 @@ def _behind(use: Use, content: Content, target: Target, *, optional: bool) -> st
         return after
     if first:
         behind = documents.before(content, first, target.name)
-        if behind == use.given("cell_id"):  # a cell that is moved to where it is
+        if not optional and behind == use.given("cell_id"):  # a cell that is moved to where it is
             raise Invalid("The cell is there already.")
         return behind
     if not optional:

@@ -81,18 +81,18 @@ class Bonded:
         said = {"jsonrpc": "2.0", "id": self._count, "method": method}
         return await calls.answer("test", said | ({"params": params} if params else {}))
 
-    async def tool(self, name: str, **arguments: Any) -> Told:
+    async def tool(self, name: str, /, **arguments: Any) -> Told:
         async with asyncio.timeout(DEADLINE):
             answer = await self.message("tools/call", {"name": name, "arguments": arguments})
         result = answer["result"]
         return Told(result["content"], result["isError"])
 
-    async def fine(self, name: str, **arguments: Any) -> Told:
+    async def fine(self, name: str, /, **arguments: Any) -> Told:
         told = await self.tool(name, **arguments)
         assert not told.is_error, told.text
         return told
 
-    async def failed(self, name: str, **arguments: Any) -> str:
+    async def failed(self, name: str, /, **arguments: Any) -> str:
         told = await self.tool(name, **arguments)
         assert told.is_error, told.text
         return told.text

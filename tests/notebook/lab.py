@@ -8,28 +8,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from jupyter_server.serverapp import ServerApp
 
 from agent_lab.notebook.outputs import Outputs
 from agent_lab.notebook.running import Kernel
-from agent_lab.protocol.commands import AnswerPermission
-from agent_lab.protocol.events import PermissionRequest
 from agent_lab.sessions.session import Session
 from tests.server.lab import Server
 
 DEADLINE = 40.0
 Json = Any
+CODE: Json = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
 
 
 def notebook(*cells: Json, **metadata: Any) -> Json:
     """nbformat 4.5; a string is a code cell. Ids are c0, c1, …"""
     made = []
     for number, cell in enumerate(cells):
-        one = cell if isinstance(cell, dict) else nbformat.v4.new_code_cell(cell)
+        one = cell if isinstance(cell, dict) else {**CODE, "source": cell}
         one["id"] = f"c{number}"
         made.append(one)
-    return nbformat.v4.new_notebook(cells=made, metadata=metadata)
+    return {"cells": made, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
 def write(file: Path, content: Json) -> None:
@@ -107,18 +105,6 @@ class Bonded:
     def saved(self, path: str = "eda.ipynb") -> Json:
         return json.loads((self.root / path).read_text())
 
-    async def asked(self) -> PermissionRequest:
-        """The proposal that waits, as soon as there is one."""
-        async with asyncio.timeout(DEADLINE):
-            while not self.session.info.pending_permissions:
-                await asyncio.sleep(0.01)
-        return self.session.info.pending_permissions[0]
-
-    async def answer(self, option: str, **more: Any) -> None:
-        request = await self.asked()
-        answer = AnswerPermission(request_id=request.request_id, option_id=option, **more)
-        await self.session.answer(answer)
-
     async def kernel_runs(self, code: str) -> None:
         """Run code as somebody else does, to its end."""
         other = Kernel(self.kernels.get_kernel(self.kernel_id))
@@ -132,7 +118,7 @@ class Bonded:
 
 async def manager_of(app: ServerApp) -> Any:
     (extension,) = app.extension_manager.extension_apps["agent_lab"]
-    return await extension.manager()  # type: ignore[attr-defined]  # it is our own
+    return await extension.manager()
 
 
 async def bonded(

@@ -114,7 +114,7 @@ async def test_an_edit_waits_for_a_person_and_keeps_its_diff(lab: Bonded) -> Non
     mark = cell["metadata"]["agent_lab"]
     assert (mark["session"], mark["turn"], mark["agent"]) == (lab.session.id, turn, "claude")
     contents = [c.content for c in calls(reader) if c.content]
-    assert contents[-1][0].change.new_source == "a = 2"  # type: ignore[index,union-attr]
+    assert contents[-1][0].change.new_source == "a = 2"  # type: ignore[union-attr]
 
 
 async def test_a_rejection_reaches_the_model_and_the_call_is_cancelled(lab: Bonded) -> None:

@@ -46,11 +46,11 @@ async def test_the_official_client_is_served(lab: Bonded) -> None:
         assert failed.is_error
         reports: list[float] = []
 
-        async def progress(seconds: float, total: float | None, words: str | None) -> None:
-            reports.append(seconds)
+        async def report(progress: float, total: float | None, message: str | None) -> None:
+            reports.append(progress)
 
         code = "import time; time.sleep(5); 'late'"
-        late = await client.call_tool("run_code", {"code": code}, progress_callback=progress)
+        late = await client.call_tool("run_code", {"code": code}, progress_callback=report)
         assert "late" in str(late.content)
         assert reports
         flood = await client.call_tool("run_code", {"code": "for n in range(99999): print(n)"})

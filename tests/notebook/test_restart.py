@@ -29,12 +29,12 @@ def jp_server_config(lab_config: dict[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def restarted(lab: Bonded, *, kill: bool = False) -> AsyncIterator[Reader]:
+async def restarted(lab: Bonded) -> AsyncIterator[Reader]:
     """Another Manager takes the session up; kernels live on here."""
     old = await manager_of(lab.app)
     await old.stop()
     (extension,) = lab.app.extension_manager.extension_apps["agent_lab"]
-    new = Manager(old.settings, extension._bond)  # type: ignore[attr-defined]  # ours
+    new = Manager(old.settings, extension._bond)
     await new.start()
     try:
         lab.session = await new.get(lab.session.id)

@@ -230,7 +230,6 @@ async def test_a_cell_that_was_edited_while_it_ran_keeps_the_persons_version(bin
 
 async def test_all_changes_can_be_made_and_carry_their_author(bind: Bind) -> None:
     lab = await bind("a", "b")
-    asyncio.get_running_loop()
     lab.session.journal.session.permission_mode = "acceptEdits"
     await lab.fine("insert_cell", source="# T", cell_type="markdown", before_cell_id="c0")
     await lab.fine("move_cell", cell_id="c0", after_cell_id="c1")
@@ -238,7 +237,7 @@ async def test_all_changes_can_be_made_and_carry_their_author(bind: Bind) -> Non
     content = lab.saved()
     assert ["".join(cell["source"]) for cell in content["cells"]] == ["# T", "B", "a"]
     assert [bool(c["metadata"].get("agent_lab")) for c in content["cells"]] == [True, True, False]
-    nbformat.validate(nbformat.from_dict(content))
+    nbformat.validate(content)
     await lab.fine("delete_cell", cell_id="c0")
     assert len(lab.saved()["cells"]) == 2
 
@@ -291,8 +290,8 @@ async def test_terminals_are_read_as_plain_text(lab: Bonded) -> None:
     manager = lab.app.web_app.settings["terminal_manager"]
     manager.terminals[name].ptyproc.write("echo $((40+2))wow\n")
     async with asyncio.timeout(20):
-        while "42wow" not in (await lab.tool("read_terminal")).text:
-            await asyncio.sleep(0.1)  # noqa: ASYNC110 - a terminal tells nobody
+        while "42wow" not in (await lab.tool("read_terminal")).text:  # noqa: ASYNC110 - no news
+            await asyncio.sleep(0.1)
     text = (await lab.fine("read_terminal", name=name)).text
     assert "\x1b" not in text
     assert "no terminal 'x'" in await lab.failed("read_terminal", name="x")

@@ -135,6 +135,7 @@ async def test_a_call_that_is_cancelled_stops_the_loop_only(lab: Bonded) -> None
 
 
 async def test_a_run_that_waits_behind_a_persons_cell_does_not_interrupt_it(lab: Bonded) -> None:
+    await lab.kernel_runs("pass")  # it has started
     theirs = asyncio.ensure_future(lab.kernel_runs("import time; time.sleep(2); mine = 'whole'"))
     await asyncio.sleep(0.5)
     ours = asyncio.ensure_future(

@@ -19,14 +19,17 @@ from agent_lab.protocol.errors import Unavailable
 from agent_lab.server import changes, pages, websocket
 from agent_lab.server.conversation_routes import CONVERSATIONS
 from agent_lab.server.kernel_routes import KERNEL
+from agent_lab.server.mcp_route import MCP
 from agent_lab.server.notebook_routes import NOTEBOOK
 from agent_lab.server.readiness import READINESS
 from agent_lab.server.rest import API
 from agent_lab.server.routes import Missing
+from agent_lab.server.version import version
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from agent_lab.notebook.bond import Bond
     from agent_lab.server.watching import Watching
     from agent_lab.sessions.manager import Manager
     from agent_lab.sessions.settings import Settings
@@ -87,6 +90,7 @@ class AgentLab(ExtensionApp):
 
     kernel_secret = ""
     _starting: asyncio.Task[Manager] | None = None
+    _bond: Bond | None = None
     _stopped = False
     watching: Watching | None = None
 
@@ -108,6 +112,7 @@ class AgentLab(ExtensionApp):
         self.handlers.extend(
             [*API.handlers(), *CONVERSATIONS.handlers(), *NOTEBOOK.handlers(), *KERNEL.handlers()],
         )
+        self.handlers.extend(MCP.handlers())
         self.handlers.extend([*READINESS.handlers(), *pages.handlers()])
         self.handlers.extend([*websocket.handlers(), *changes.handlers()])
         self.handlers.append((rf"/{API.path}(?:/.*)?", Missing))
@@ -143,13 +148,19 @@ class AgentLab(ExtensionApp):
         import sqlite3
 
         # A tenth of a second of imports, in a thread so that no other request waits for it.
-        for name in ("agent_lab.sessions.manager", "agent_lab.server.watching"):
-            await asyncio.to_thread(importlib.import_module, name)
+        names = ("sessions.manager", "server.jupyter", "server.watching")
+        for name in names:
+            await asyncio.to_thread(importlib.import_module, f"agent_lab.{name}")
+        from agent_lab.notebook.bond import Bond
+        from agent_lab.server.jupyter import JupyterServer
         from agent_lab.sessions.manager import Manager
         from agent_lab.store.migrations import NewerDatabase
 
+        settings = self._settings()
+        assert self.serverapp is not None
         watching = self._watching()
-        manager = Manager(self._settings(), watching.account)
+        self._bond = Bond(JupyterServer(self.serverapp), settings.root_dir, version())
+        manager = Manager(settings, self._bond, watching.account)
         watching.start(manager)
         try:
             await manager.start()
@@ -233,6 +244,8 @@ class AgentLab(ExtensionApp):
                 if self.watching is not None:
                     await self.watching.stop()
                 await manager.stop()
+                if self._bond is not None:
+                    self._bond.close()
         except TimeoutError:
             self.log.warning("agent_lab: not everything had ended after %s s", STOP_SECONDS)
         except Unavailable:

@@ -24,6 +24,7 @@ from agent_lab.protocol.reports import ContextReport, Variable
 from agent_lab.server import changes, pages, sockets, websocket
 from agent_lab.server.conversation_routes import CONVERSATIONS, Rules
 from agent_lab.server.kernel_routes import KERNEL
+from agent_lab.server.mcp_route import MCP
 from agent_lab.server.notebook_routes import NOTEBOOK
 from agent_lab.server.readiness import READINESS
 from agent_lab.server.rest import API
@@ -34,7 +35,7 @@ from agent_lab.store.catalogue import Hit
 
 _EVENT_STREAM = "Server-sent events: each `data` is an event of the log, each `id` its seq."
 
-TABLES = (API, CONVERSATIONS, NOTEBOOK, READINESS, KERNEL)
+TABLES = (API, CONVERSATIONS, NOTEBOOK, READINESS, KERNEL, MCP)
 Node = dict[str, Any]
 """A node of a JSON document: its shape is the OpenAPI specification's."""
 
@@ -150,6 +151,10 @@ def document() -> Node:
     components["SessionWithCost"] = {
         "allOf": [_ref("Session"), _object(cost=_object(by_turn=usage, by_model=usage))]
     }
+    components["JsonRpc"] = {
+        "type": "object",
+        "description": "A message of the Model Context Protocol, or a stream of them.",
+    }
     components["OpenAPI"] = {"type": "object"}
     paths: Node = {}
     for table in TABLES:
@@ -205,6 +210,11 @@ def document() -> Node:
                     "scheme": "bearer",
                     "description": "AGENT_LAB_KERNEL_SECRET of the kernel's environment",
                 },
+                "mcp": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "made per session, given to that session's agent only",
+                },
             },
         },
     }
@@ -215,8 +225,8 @@ def _address(table: Table, route: Route) -> str:
 
 
 def _operation(table: Table, route: Route) -> Node:
-    of_kernel = table is KERNEL
-    address = _address(table, route)
+    of_kernel, of_agent = table is KERNEL, table is MCP
+    address, name = _address(table, route), route.run.__name__
     answers: Node = {str(route.status): _answer(route.returns)}
     for status, returns in route.also.items():
         said = _answer(returns)
@@ -225,12 +235,14 @@ def _operation(table: Table, route: Route) -> Node:
             known["content"] |= said["content"]
     answers["default"] = _answer("Failure")
     operation: Node = {
-        "operationId": f"kernel_{route.run.__name__}" if of_kernel else route.run.__name__,
+        "operationId": f"kernel_{name}" if of_kernel else f"mcp_{name}" if of_agent else name,
         "summary": route.summary,
         "description": "For code inside a kernel of this server."
         if of_kernel
+        else "For the agent of that session."
+        if of_agent
         else f"Jupyter's authorizer is asked for `{route.action}` on `agent_lab`.",
-        "security": [{"kernel" if of_kernel else "jupyter": []}],
+        "security": [{"kernel" if of_kernel else "mcp" if of_agent else "jupyter": []}],
         "parameters": [*_in_path(address), *_in_query(route.query.items())],
         "responses": dict(sorted(answers.items())),
     }

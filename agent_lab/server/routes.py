@@ -11,6 +11,7 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
+import msgspec
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
 from msgspec import Struct
@@ -19,7 +20,7 @@ from tornado.iostream import StreamClosedError
 
 from agent_lab.protocol.commands import parse
 from agent_lab.protocol.errors import AgentLabError, Invalid, TooLarge
-from agent_lab.protocol.events import encode
+from agent_lab.protocol.events import Json, encode
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -151,6 +152,12 @@ class RouteHandler(LabHandler, APIHandler):
             return parse(bytes(self._body), kind)
         except RecursionError:
             raise Invalid("The request's body is nested too deeply.") from None
+
+    def body_as_json(self) -> Json:
+        """The request's body as it is. Raises TooLarge, msgspec.DecodeError, RecursionError."""
+        if self._too_large:
+            raise self._larger()
+        return msgspec.json.decode(bytes(self._body))
 
     def flag(self, name: str) -> bool:
         return self.text(name) not in ("", "0", "false")
@@ -287,7 +294,7 @@ class Route(Struct, frozen=True):
     body: type | None
     returns: str | None
     status: int
-    also: Mapping[int, str]
+    also: Mapping[int, str | None]
 
 
 class Table:
@@ -314,7 +321,7 @@ class Table:
         body: type | None = None,
         returns: str | None = None,
         status: int = 200,
-        also: Mapping[int, str] | None = None,
+        also: Mapping[int, str | None] | None = None,
     ) -> Callable[[_F], _F]:
         """Enter a function into the table; its docstring's first line says what the route does."""
 

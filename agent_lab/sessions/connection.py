@@ -21,6 +21,7 @@ from agent_lab.agents.adapters.base import (
     Fact,
     Reply,
     Send,
+    ToolMessage,
 )
 from agent_lab.agents.framing import LineFramer, Oversize, Torn
 from agent_lab.agents.process import (
@@ -34,7 +35,7 @@ from agent_lab.agents.process import (
     sweep,
 )
 from agent_lab.protocol.errors import AgentUnavailable, Unavailable
-from agent_lab.protocol.events import AgentMessageChunk, AgentThoughtChunk
+from agent_lab.protocol.events import AgentMessageChunk, AgentThoughtChunk, Json
 from agent_lab.sessions.journal import Journal
 from agent_lab.store.event_log import Stream
 
@@ -52,6 +53,7 @@ class Host(Protocol):
     def heard(self, one: Fact | Charge | ContextSeen, /) -> None: ...
     def unreadable(self, line: Oversize | Torn, /) -> None: ...
     def has_read(self) -> None: ...
+    def called(self, message: ToolMessage, /) -> None: ...
     async def gone(self, end: Exit, expected: bool, /) -> None: ...
 
 
@@ -79,6 +81,7 @@ class Connection:
         self._marker = ""
         self._saved = b""
         self._replies: dict[str, asyncio.Future[Reply]] = {}
+        self._called: list[ToolMessage] = []
         self._closing = False
         self._exited = False
         self._leaving: asyncio.Task[None] | None = None
@@ -182,6 +185,9 @@ class Connection:
             else:
                 self._host.unreadable(line)
         self._apply(self._saved if only_chunks else self._save())
+        called, self._called = self._called, []
+        for message in called:
+            self._host.called(message)
         self._host.has_read()
 
     def _hear(self, one: Decoded) -> None:
@@ -192,6 +198,8 @@ class Connection:
                     waiting.set_result(one)
             case Send():
                 self._start_task(self._send_quietly(one.message), f"{self._marker}: answer")
+            case ToolMessage():
+                self._called.append(one)
             case _:
                 self._host.heard(one)
 
@@ -202,6 +210,19 @@ class Connection:
     def _save(self) -> bytes:
         self._saved = self.adapter.save()
         return self._saved
+
+    async def keep(self) -> None:
+        """Store how far the output was applied, though nothing else is to be stored."""
+        self._journal.stream_begins(
+            Stream(self._marker, self._base + self._framer.consumed, self._save())
+        )
+        await self._journal.stored()
+
+    async def reply_to_tool(self, request_id: str, answer: Json | None) -> None:
+        """Raises AgentNotReading, AgentGone. Until it has gone out it counts as unanswered."""
+        await self.send(self.adapter.tool_reply(request_id, answer))
+        self.adapter.tool_replied(request_id)
+        self.state_changed()
 
     def state_changed(self) -> None:
         """The adapter was told something: its state is stored with the next events."""

@@ -46,6 +46,7 @@ from agent_lab.sessions.changes import Changes
 from agent_lab.sessions.files import File, FileIndex
 from agent_lab.sessions.session import NEW_TITLE, Session, plain_title, plain_value
 from agent_lab.sessions.settings import Settings
+from agent_lab.sessions.tools import Tools
 from agent_lab.store import catalogue, ledger
 from agent_lab.store.catalogue import Hit
 from agent_lab.store.event_log import EventLog, Stored
@@ -68,8 +69,11 @@ class Listed(Struct, frozen=True):
 class Manager:
     """Owns the log, the sessions and all their tasks. `start` before use, `stop` at the end."""
 
-    def __init__(self, settings: Settings, account: Account | None = None) -> None:
+    def __init__(
+        self, settings: Settings, tools: Tools | None = None, account: Account | None = None
+    ) -> None:
         self.settings = settings
+        self._tools = tools
         self.account: Account = account or NoAccount()
         self.log = EventLog(settings.data_dir / "sessions.sqlite")
         self.changes = Changes()
@@ -181,7 +185,14 @@ class Manager:
 
     def _add(self, number: int, info: SessionObject) -> Session:
         session = Session(
-            self.log, number, info, self.settings, self.start_task, self, self.account
+            self.log,
+            number,
+            info,
+            self.settings,
+            self.start_task,
+            self,
+            self._tools,
+            self.account,
         )
         session.journal.changed = self.changes.changed
         self._sessions[info.id] = session
@@ -312,6 +323,10 @@ class Manager:
         await self.log.read(partial(catalogue.mark_deleted, session_id=session_id, time=now()))
         folder = self.settings.data_dir / "run" / session_id
         await asyncio.to_thread(shutil.rmtree, folder, True)
+        outputs = self.settings.data_dir / "outputs" / session_id
+        await asyncio.to_thread(shutil.rmtree, outputs, True)
+        if self._tools is not None:
+            self._tools.forget(session_id)
 
     async def restore(self, session_id: str) -> Session:
         """Take the deletion of a session back. Raises NotFound when it is too long ago."""

@@ -28,7 +28,9 @@ def check(request: PermissionRequest, answer: AnswerPermission) -> PermissionOpt
         offered = ", ".join(option.option_id for option in request.options)
         raise Invalid(f"There is no option {answer.option_id!r} here. Offered: {offered}.")
     if answer.updated_input is not None:
-        if request.kind != "tool" or not isinstance(answer.updated_input, dict):
+        if request.kind == "cell_change":
+            _check_source(request, answer)
+        elif request.kind != "tool" or not isinstance(answer.updated_input, dict):
             raise Invalid("Only the input of a tool can be changed, and it must be an object.")
         if not option.kind.startswith("allow"):
             raise Invalid("A changed input makes sense only together with an allowance.")
@@ -38,3 +40,11 @@ def check(request: PermissionRequest, answer: AnswerPermission) -> PermissionOpt
         if strange:
             raise Invalid(f"The agent did not ask {strange[0]!r}.")
     return option
+
+
+def _check_source(request: PermissionRequest, answer: AnswerPermission) -> None:
+    change, wanted = request.change, answer.updated_input
+    if change is None or change.operation not in ("insert", "edit"):
+        raise Invalid("This change has no source that could be edited.")
+    if not isinstance(wanted, dict) or not isinstance(wanted.get("source"), str):
+        raise Invalid('A changed cell is given as {"source": "…"}.')

@@ -24,7 +24,14 @@ import msgspec
 from msgspec import UNSET, Struct
 
 from agent_lab.agents import conversations, registry
-from agent_lab.agents.adapters.base import Charge, ContextSeen, Fact, LaunchOptions, Reply
+from agent_lab.agents.adapters.base import (
+    Charge,
+    ContextSeen,
+    Fact,
+    LaunchOptions,
+    Reply,
+    ToolMessage,
+)
 from agent_lab.agents.adapters.claude import ClaudeAdapter
 from agent_lab.agents.environment import child_environment
 from agent_lab.agents.framing import Oversize, Torn
@@ -53,13 +60,17 @@ from agent_lab.protocol.events import (
     AgentOutputInvalid,
     AgentThought,
     AnyBody,
+    CellChange,
     ContentBlock,
     ContextDial,
     ContextItem,
+    Effect,
     Notebook,
     Notice,
     Origin,
+    PermissionRequest,
     PermissionResolved,
+    PermissionUpdated,
     QueueItem,
     QueueUpdated,
     SessionUpdated,
@@ -68,6 +79,8 @@ from agent_lab.protocol.events import (
     StopReason,
     TextBlock,
     ToolCallUpdate,
+    ToolContent,
+    Trial,
     TurnEnded,
     TurnError,
     TurnStarted,
@@ -77,12 +90,14 @@ from agent_lab.protocol.events import (
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.reports import ContextReport, Rule, RuleScope
 from agent_lab.protocol.transcript import text_of
-from agent_lab.sessions import attachments, permissions, rules
+from agent_lab.sessions import attachments, permissions, proposals, rules
 from agent_lab.sessions.account import Account, NoAccount
 from agent_lab.sessions.connection import Connection, new_request_id
 from agent_lab.sessions.journal import Journal
+from agent_lab.sessions.proposals import Decision, Proposals
 from agent_lab.sessions.settings import Settings
 from agent_lab.sessions.subscribers import Subscriber
+from agent_lab.sessions.tools import SERVER, ToolCalls, Tools
 from agent_lab.sessions.turns import Silence, Turn, Turns, added, unfinished
 from agent_lab.store import catalogue
 from agent_lab.store.event_log import EventLog
@@ -130,6 +145,7 @@ class Session:
         settings: Settings,
         start_task: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         trust: Trust,
+        tools: Tools | None = None,
         account: Account | None = None,
     ) -> None:
         self.journal = Journal(log, number, session)
@@ -149,11 +165,14 @@ class Session:
         self._agent = Connection(
             self._folder,
             self.journal,
-            ClaudeAdapter(session.workspace.cwd),
+            self._adapter(session),
             settings.max_line_bytes,
             self,
             start_task,
         )
+        self._tools = tools
+        self.tool_calls = None if tools is None else ToolCalls(tools, self)
+        self._proposals = Proposals()
         self._turns = Turns()
         self._silence = Silence(SILENCE_SECONDS, self._silent)
         self._stopping = False
@@ -444,6 +463,9 @@ class Session:
         info = self.info
         request = permissions.pending(info, answer.request_id)
         option = permissions.check(request, answer)
+        if request.kind == "cell_change":
+            await self._answer_proposal(request, answer)
+            return
         if not self._agent.is_up:
             raise Conflict("The agent is not running any more.", "already_resolved")
         grants = self._agent.adapter.grants(answer)
@@ -585,6 +607,8 @@ class Session:
         if notebook != before:
             async with self._changing():
                 self.journal.emit(None, SessionUpdated(notebook=notebook))
+            if isinstance(self._agent.adapter, ClaudeAdapter):
+                self._agent.adapter.notebook = _shown(self.info)
             self._account.bound(self.info, before)
 
     async def tell(self, notice: Notice) -> None:
@@ -679,7 +703,7 @@ class Session:
                 "transcript above stays for you; attach what it needs to know."
             )
             self.journal.emit(None, Notice(level="warning", code="history_lost", text=text))
-        adapter = ClaudeAdapter(info.workspace.cwd)
+        adapter = self._adapter(info)
         options = LaunchOptions(
             command=command,
             session_id=self.id,
@@ -690,6 +714,8 @@ class Session:
             permission_mode=info.permission_mode,
             trusted=trusted,
             allow_bypass=settings.may_bypass,
+            tools=None if self._tools is None else SERVER,
+            unasked=() if self._tools is None else self._tools.unasked,
         )
         marker = str(uuid.uuid4())
         launch = Launch(
@@ -725,6 +751,13 @@ class Session:
         point = await asyncio.to_thread(conversations.fork_point, file, later)
         return (None, False, None) if point == "" else (id, True, point)
 
+    def _adapter(self, info: SessionObject) -> ClaudeAdapter:
+        return ClaudeAdapter(info.workspace.cwd, _shown(info))
+
+    def _initialize(self, request_id: str) -> bytes:
+        said = "" if self._tools is None else self._tools.instructions(self.info)
+        return self._agent.adapter.initialize(request_id, said)
+
     async def conversation(self) -> Path | None:
         """The agent's own file of this conversation, None when it has none."""
         return await asyncio.to_thread(
@@ -736,7 +769,7 @@ class Session:
     async def _greet(self) -> None:
         """Wait until the new process answers. Raises AgentUnavailable, Conflict."""
         try:
-            await self._agent.ask(self._agent.adapter.initialize, READY_SECONDS)
+            await self._agent.ask(self._initialize, READY_SECONDS)
         except Unavailable:
             if self._agent.is_up:  # alive and silent
                 await self._agent.close()
@@ -893,6 +926,8 @@ class Session:
                 self._end_turn(turn_id, None, "cancelled")
             else:
                 self._end_turn(turn_id, failure)
+        if self.tool_calls is not None:
+            self.tool_calls.cancel_all()
         self.journal.stream_ended()
         await self.journal.stored()
         if not self.is_live:
@@ -937,6 +972,8 @@ class Session:
         self._account.turn_ended(self.info)
         if not self._turns:
             self._silence.stop()
+            if self.tool_calls is not None:
+                self.tool_calls.cancel_all()
         self.last_used = self._loop.time()
         self._loop.call_soon(self._after_turn, body.stop_reason)
 
@@ -960,6 +997,135 @@ class Session:
         if report is not None:
             self._context(ContextSeen(report.used, report.size))
             self.journal.schedule()
+
+    # ------------------------------------------------------------ our own tools
+
+    def called(self, message: ToolMessage) -> None:
+        """The agent uses a tool of ours."""
+        self._task(self._use_tool(message), "tool")
+
+    async def _use_tool(self, message: ToolMessage, again: bool = False) -> None:
+        calls = self.tool_calls
+        if calls is None:
+            said: object = {"jsonrpc": "2.0", "result": {}}
+        else:
+            # What is done must not be done twice: that it was asked for is stored before it is.
+            await self._agent.keep()
+            said = await calls.answer("agent", message.message, again)
+        if not message.request_id or not self._agent.is_up:
+            return
+        try:
+            await self._agent.reply_to_tool(message.request_id, said)
+        except AgentError as error:
+            _log.info("agent_lab: a tool's result did not reach the agent: %s", error)
+        self._heard()
+
+    def _use_tools_again(self) -> None:
+        for message in self._agent.adapter.tools_waiting():
+            self._task(self._use_tool(message, again=True), "tool")
+
+    # What the tools ask of us (`tools.Host`).
+
+    @property
+    def outputs(self) -> Path:
+        return self._settings.data_dir / "outputs" / self.id
+
+    def turn(self) -> str | None:
+        return self._turns.speaking
+
+    def show(self, tool_call_id: str, content: tuple[ToolContent, ...]) -> None:
+        update = ToolCallUpdate(tool_call_id=tool_call_id, content=content)
+        self.journal.emit(self._turns.speaking, update)
+        self.journal.schedule()
+        self._heard()
+
+    @property
+    def accepts(self) -> bool:
+        return self.info.permission_mode in proposals.ACCEPTING_MODES
+
+    async def propose(self, change: CellChange, tool_call_id: str, name: str) -> Decision:
+        """Ask a person about a change of a cell, unless the mode answers.
+
+        Raises Conflict `wrong_mode` where the mode refuses it.
+        """
+        if self.accepts:
+            return Decision(True, change)
+        refusal = proposals.REFUSING_MODES.get(self.info.permission_mode)
+        if refusal is not None:
+            raise Conflict(refusal, "wrong_mode")
+        if not self._turns:
+            raise Conflict("The turn is over, so nobody can be asked.", "already_resolved")
+        request = PermissionRequest(
+            request_id=new_request_id(),
+            kind="cell_change",
+            title=proposals.title(change, name),
+            options=proposals.OPTIONS,
+            tool_call_id=tool_call_id,
+            change=change,
+        )
+        turn_id = self._turns.speaking
+        self.journal.emit(turn_id, ToolCallUpdate(tool_call_id=tool_call_id, status="pending"))
+        self.journal.emit(turn_id, request)
+        return await self._decided(request)
+
+    async def asked_before(self, tool_call_id: str) -> Decision | None:
+        request = self._proposals.of_call(self.info, tool_call_id)
+        return None if request is None else await self._decided(request)
+
+    async def _decided(self, request: PermissionRequest) -> Decision:
+        waiting = asyncio.ensure_future(self._proposals.answer(request))
+        await asyncio.sleep(0)  # it can be answered as soon as it is seen
+        await self.journal.stored()
+        try:
+            return proposals.decided(request, await waiting)
+        finally:
+            waiting.cancel()
+
+    async def _answer_proposal(self, request: PermissionRequest, answer: AnswerPermission) -> None:
+        if not self._proposals.waits(request.request_id):
+            raise Conflict("The agent does not wait for this any more.", "already_resolved")
+        resolved = PermissionResolved(
+            request_id=answer.request_id,
+            outcome="selected",
+            option_id=answer.option_id,
+            message=answer.message,
+            by="user",
+            updated_input=answer.updated_input,
+        )
+        turn_id = self._turns.speaking
+        self.journal.emit(turn_id, resolved)
+        if request.tool_call_id:
+            update = ToolCallUpdate(tool_call_id=request.tool_call_id, status="in_progress")
+            self.journal.emit(turn_id, update)
+        await self.journal.stored()
+        self._heard()
+        if answer.option_id == proposals.ACCEPT_ALL:
+            await self._accept_all(turn_id)
+        self._proposals.resolve(resolved)
+
+    async def _accept_all(self, turn_id: str | None) -> None:
+        """Others that wait are not answered by it: each of them is seen."""
+        try:
+            await self.set(Set(permission_mode="acceptEdits"))
+        except AgentLabError as error:
+            text = f"The mode could not be changed, so the next change is asked about: {error}"
+            self.journal.emit(turn_id, Notice(level="warning", code="mode", text=text))
+
+    async def amend(
+        self,
+        request_id: str,
+        effects: tuple[Effect, ...] | None = None,
+        trial: Trial | None = None,
+    ) -> None:
+        """More is known about a request that waits. Raises Conflict `already_resolved`."""
+        permissions.pending(self.info, request_id)
+        update = PermissionUpdated(
+            request_id=request_id,
+            effects=UNSET if effects is None else effects,
+            trial=UNSET if trial is None else trial,
+        )
+        self.journal.emit(self._turns.speaking, update)
+        await self.journal.stored()
 
     # ------------------------------------------------------------ silence
 
@@ -1051,10 +1217,12 @@ class Session:
         await self._hold()
         before = await self._log.seq_before_open_turns(self._number)
         resolved: Mapping[str, PermissionResolved] = {}
+        requests: Mapping[str, PermissionRequest] = {}
         if before is not None:
             events = await self._log.events(self._number, after=before, limit=100_000)
-            open_turns, messages, resolved = unfinished(event.json for event in events)
+            open_turns, messages, requests, resolved = unfinished(e.json for e in events)
             self._turns.take_up(open_turns, messages)
+            self._proposals.remember(requests, resolved)
         stream = await self._log.stream(self._number)
         if not await self._agent.adopt(stream, self._know_prompt):
             await self._finish_cut_messages()
@@ -1063,6 +1231,7 @@ class Session:
             await self.journal.stored()
             self._release()
             return
+        self._use_tools_again()
         self._task(self._greet_adopted(resolved), "adopt")
 
     def _know_prompt(self) -> None:
@@ -1074,7 +1243,7 @@ class Session:
     async def _greet_adopted(self, resolved: Mapping[str, PermissionResolved]) -> None:
         """What may have been lost between two servers is sent again: the agent drops repeats."""
         try:
-            reply = await self._agent.ask(self._agent.adapter.initialize, READY_SECONDS)
+            reply = await self._agent.ask(self._initialize, READY_SECONDS)
             for request in reply.pending:
                 known = resolved.get(request.request_id)
                 again = None if known is None else self._agent.adapter.answer_again(known)
@@ -1127,6 +1296,11 @@ def _exit_error(how: int | None, stderr: str) -> TurnError:
         "history."
     )
     return TurnError(text, "agent_exited", True, last or f"exit {how}")
+
+
+def _shown(info: SessionObject) -> str:
+    """The session's notebook as its titles call it."""
+    return info.notebook.path.rsplit("/", 1)[-1] if info.notebook else ""
 
 
 def title_of(content: tuple[ContentBlock, ...], context: tuple[ContextItem, ...]) -> str:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from agent_lab.protocol.events import (
     ContentBlock,
     ContextItem,
+    PermissionRequest,
     PermissionResolved,
     SessionUsage,
     TurnEnded,
@@ -127,10 +128,16 @@ class Silence:
 
 def unfinished(
     events: Iterable[bytes],
-) -> tuple[list[str], dict[str, UserMessage], dict[str, PermissionResolved]]:
-    """The turns that still owe an end, their prompts, and the permissions already answered."""
+) -> tuple[
+    list[str],
+    dict[str, UserMessage],
+    dict[str, PermissionRequest],
+    dict[str, PermissionResolved],
+]:
+    """The turns that still owe an end, their prompts, what was asked in them and what answered."""
     open_turns: dict[str, None] = {}
     messages: dict[str, UserMessage] = {}
+    requests: dict[str, PermissionRequest] = {}
     resolved: dict[str, PermissionResolved] = {}
     for data in events:
         event = decode_event(data)
@@ -141,11 +148,13 @@ def unfinished(
                 open_turns.pop(event.turn_id, None)
             case UserMessage() as body if event.turn_id:
                 messages[event.turn_id] = body
+            case PermissionRequest() as body:
+                requests[body.request_id] = body
             case PermissionResolved() as body:
                 resolved[body.request_id] = body
             case _:
                 pass
-    return list(open_turns), messages, resolved
+    return list(open_turns), messages, requests, resolved
 
 
 def added(total: SessionUsage, turn: TurnUsage) -> SessionUsage:

@@ -22,6 +22,9 @@ from agent_lab.protocol.events import (
 )
 from agent_lab.protocol.reports import ContextReport, Rule
 
+REJECTED = "The person rejected this change"
+"""How the result of a tool of ours begins when a person did not want the change."""
+
 
 class Fact(Struct, frozen=True):
     """Something that happened, in the turn it belongs to (None: in no turn)."""
@@ -65,13 +68,23 @@ class Send(Struct, frozen=True):
     message: bytes
 
 
-Decoded: TypeAlias = Fact | Charge | ContextSeen | Reply | Send
+class ToolMessage(Struct, frozen=True):
+    """A JSON-RPC message of the agent to the MCP server that we are; it waits for an answer under
+    this id."""
+
+    request_id: str
+    message: Json
+
+
+Decoded: TypeAlias = Fact | Charge | ContextSeen | Reply | Send | ToolMessage
 
 
 class LaunchOptions(Struct, frozen=True, kw_only=True):
     """How to start the agent for a session. `resume` None: a new conversation under `session_id`.
 
     `fork`: as a copy under `session_id`; `resume_at`: of it up to this message only.
+    `tools`: the name of the MCP server that we are for it; `unasked`: its tools that need no
+    permission.
     """
 
     command: tuple[str, ...]
@@ -83,6 +96,8 @@ class LaunchOptions(Struct, frozen=True, kw_only=True):
     permission_mode: str = "default"
     trusted: bool = True
     allow_bypass: bool = False
+    tools: str | None = None
+    unasked: tuple[str, ...] = ()
 
 
 class Adapter(Protocol):
@@ -94,7 +109,7 @@ class Adapter(Protocol):
     def decode(self, line: bytes) -> Sequence[Decoded]: ...
     def ended(self) -> Sequence[Decoded]: ...
 
-    def initialize(self, request_id: str) -> bytes: ...
+    def initialize(self, request_id: str, instructions: str = "") -> bytes: ...
     def prompt(
         self, turn_id: str, content: Sequence[ContentBlock], context: Sequence[ContextItem]
     ) -> bytes: ...
@@ -109,6 +124,9 @@ class Adapter(Protocol):
     def answer(self, answer: AnswerPermission) -> bytes: ...
     def grants(self, answer: AnswerPermission) -> tuple[str, ...]: ...
     def answer_again(self, resolved: PermissionResolved) -> bytes | None: ...
+    def tool_reply(self, request_id: str, answer: Json | None) -> bytes: ...
+    def tool_replied(self, request_id: str) -> None: ...
+    def tools_waiting(self) -> tuple[ToolMessage, ...]: ...
     def farewell(self, request_id: str) -> bytes: ...
 
     def save(self) -> bytes: ...

@@ -31,6 +31,7 @@ from agent_lab.agents.adapters.base import (
     LaunchOptions,
     Reply,
     Send,
+    ToolMessage,
 )
 from agent_lab.agents.adapters.claude_encode import (
     content_block,
@@ -99,10 +100,12 @@ from agent_lab.protocol.reports import ContextReport, Rule
 
 
 class ClaudeAdapter:
-    """Keeps `agents.adapters.base.Adapter`. `cwd` only shortens the paths that are shown."""
+    """Keeps `agents.adapters.base.Adapter`. `cwd` only shortens the paths that are shown;
+    `notebook` is what a tool of ours is about that names none."""
 
-    def __init__(self, cwd: str = "") -> None:
+    def __init__(self, cwd: str = "", notebook: str = "") -> None:
         self._cwd = cwd
+        self.notebook = notebook
         self._state = State()
 
     # ------------------------------------------------------------ launch
@@ -133,6 +136,12 @@ class ClaudeAdapter:
         if not options.trusted:
             # Structured mode asks nobody before it runs a folder's hooks and servers.
             argv += ["--setting-sources=user", "--strict-mcp-config"]
+        if options.tools is not None:
+            server = {"type": "sdk", "name": options.tools, "alwaysLoad": True}
+            config = json.dumps({"mcpServers": {options.tools: server}}, separators=(",", ":"))
+            argv.append(f"--mcp-config={config}")
+        if options.unasked:
+            argv.append(f"--allowedTools={','.join(options.unasked)}")
         if options.allow_bypass:
             argv.append("--allow-dangerously-skip-permissions")
         return tuple(argv)
@@ -350,14 +359,14 @@ class ClaudeAdapter:
         return f"{id}:whole{count}"
 
     def _called(self, id: str, name: str, input: Json, parent: str | None) -> Sequence[Decoded]:
-        target = tools.target(input, self._cwd)
+        target = tools.target_of(name, input, self._cwd, self.notebook)
         command = input.get("command", "") if isinstance(input, dict) else ""
         self._state.tools[id] = Tool(name, command[:2000] if isinstance(command, str) else "")
         found: list[Decoded] = [
             self._fact(
                 ToolCall(
                     tool_call_id=id,
-                    title=f"{tools.label(name)} {target}".strip(),
+                    title=tools.title(name, target),
                     name=name,
                     target=target,
                     kind=tools.kind(name),
@@ -406,7 +415,7 @@ class ClaudeAdapter:
             isinstance(one, dict) and one.get("id") == id and one.get("non_execution_kind")
             for one in (meta if isinstance(meta, list) else ())
         )
-        if refused:
+        if refused or (failed and tools.was_rejected(tool.name, content)):
             return self._fact(
                 ToolCallUpdate(
                     tool_call_id=id,
@@ -682,6 +691,9 @@ class ClaudeAdapter:
 
     def _asked(self, line: dict[str, Json]) -> Sequence[Decoded]:
         request, id = line["request"], str(line["request_id"])
+        if request.get("subtype") == "mcp_message":
+            self._state.calls[id] = request["message"]
+            return (ToolMessage(id, request["message"]),)
         if request.get("subtype") != "can_use_tool":
             # Answered at once: a host that stays silent stalls the turn.
             refusal = response(id, error="This host does not offer that.")
@@ -743,13 +755,13 @@ class ClaudeAdapter:
                 lasting.append(option)
         self._state.requests[id] = Request("tool", call_id, suggestions)
         reasons = [request.get("description"), request.get("decision_reason")]
-        target = tools.target(input, self._cwd)
+        target = tools.target_of(name, input, self._cwd, self.notebook)
         known = (target, "This command requires approval")  # what the card says anyway
         said = [r for r in reasons if isinstance(r, str) and r and r not in known]
         return PermissionRequest(
             request_id=id,
             kind="tool",
-            title=f"{tools.label(name)} {target}".strip(),
+            title=tools.title(name, target),
             description="\n".join(said),
             options=(
                 PermissionOption("allow_once", "allow_once", "Allow once"),
@@ -761,6 +773,11 @@ class ClaudeAdapter:
         )
 
     def _withdrawn(self, id: str) -> Sequence[Decoded]:
+        called = self._state.calls.pop(id, None)
+        if isinstance(called, dict) and "id" in called:
+            params = {"requestId": called["id"]}
+            gone = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+            return (ToolMessage("", gone),)
         if self._state.requests.pop(id, None) is None:
             return ()
         return (self._fact(PermissionResolved(request_id=id, outcome="cancelled", by="agent")),)
@@ -782,8 +799,11 @@ class ClaudeAdapter:
 
     # ------------------------------------------------------------ encode
 
-    def initialize(self, request_id: str) -> bytes:
-        return request(request_id, {"subtype": "initialize"})
+    def initialize(self, request_id: str, instructions: str = "") -> bytes:
+        body: dict[str, Json] = {"subtype": "initialize"}
+        if instructions:
+            body["appendSystemPrompt"] = instructions
+        return request(request_id, body)
 
     def prompt(
         self, turn_id: str, content: Sequence[ContentBlock], context: Sequence[ContextItem]
@@ -828,6 +848,19 @@ class ClaudeAdapter:
 
     def read_rules(self, reply: Reply) -> tuple[Rule, ...]:
         return claude_reports.rules(reply.payload)
+
+    def tool_reply(self, request_id: str, answer: Json | None) -> bytes:
+        """claude awaits a word on notifications too: an empty result."""
+        said = {"jsonrpc": "2.0", "result": {}} if answer is None else answer
+        return response(request_id, {"mcp_response": said})
+
+    def tool_replied(self, request_id: str) -> None:
+        """The answer has reached claude."""
+        self._state.calls.pop(request_id, None)
+
+    def tools_waiting(self) -> tuple[ToolMessage, ...]:
+        """What an earlier server did not answer."""
+        return tuple(ToolMessage(id, message) for id, message in self._state.calls.items())
 
     def farewell(self, request_id: str) -> bytes:
         return request(request_id, {"subtype": "end_session", "reason": "host"})

@@ -155,6 +155,8 @@ class Request(Struct):
 
 
 class State(Struct):
+    """`calls`: messages to our MCP server that have no answer yet."""
+
     turn: str | None = None
     prompts: list[str] = []
     lifecycle: bool = False
@@ -163,6 +165,7 @@ class State(Struct):
     blocks: dict[str, int] = {}
     tools: dict[str, Tool] = {}
     requests: dict[str, Request] = {}
+    calls: dict[str, Json] = {}
     error: str = ""
     error_text: str = ""
     session_id: str = ""

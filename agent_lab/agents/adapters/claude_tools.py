@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+from agent_lab.agents.adapters.base import REJECTED
 from agent_lab.agents.adapters.claude_lines import as_count
 from agent_lab.protocol.events import (
     DiffBlock,
@@ -89,6 +90,40 @@ def label(name: str) -> str:
     return _LABELS.get(name, name)
 
 
+OURS = "mcp__agent_lab__"
+_PHRASES: Mapping[str, str] = {
+    "run_code": "Run code in {notebook}'s kernel",
+    "interrupt_kernel": "Interrupt {notebook}'s kernel",
+    "restart_kernel": "Restart {notebook}'s kernel",
+    "kernel_status": "Look at {notebook}'s kernel",
+    "list_variables": "List the variables of {notebook}",
+    "read_notebook": "Read {notebook}",
+    "insert_cell": "Add a cell to {notebook}",
+    "list_notebooks": "List the notebooks",
+}
+
+
+def target_of(name: str, input: Json, cwd: str, notebook: str) -> str:
+    """As `target`; of a tool of ours the cell, the variable, or the notebook."""
+    if not name.startswith(OURS):
+        return target(input, cwd)
+    given = input if isinstance(input, dict) else {}
+    for key in ("cell_id", "name"):
+        value = given.get(key)
+        if isinstance(value, str) and value:
+            return value[:200]
+    named = given.get("notebook")
+    return named[:200] if isinstance(named, str) and named else notebook
+
+
+def title(name: str, target: str) -> str:
+    """What a call does, for a person: "Read orders.csv", "Run code in eda.ipynb's kernel"."""
+    phrase = _PHRASES.get(name.removeprefix(OURS)) if name.startswith(OURS) else None
+    if phrase is not None:
+        return phrase.format(notebook=target or "the notebook")
+    return f"{label(name)} {target}".strip()
+
+
 def kind(name: str) -> ToolKind:
     if name.startswith("mcp__"):
         last = name.rsplit("__", 1)[-1]
@@ -167,6 +202,8 @@ def call_content(name: str, input: Json) -> tuple[ToolContent, ...]:
             return (DiffBlock(path, None, _text(input.get("new_source"))),)
         case "Bash":
             return (TerminalBlock(_text(input.get("command"))),)
+        case "mcp__agent_lab__run_code":
+            return (TerminalBlock(_text(input.get("code"))),)
         case _:
             return ()
 
@@ -176,6 +213,8 @@ def result_content(
 ) -> tuple[ToolContent, ...] | None:
     """What a call did. None: the content of the call stands (an edit whose diff was already
     shown)."""
+    if name in _CELL_CHANGES and not failed:
+        return None  # the change was shown when it was asked about
     if isinstance(structured, dict):
         if name in ("Edit", "MultiEdit", "Write") and not failed:
             return _patches(structured)
@@ -201,6 +240,14 @@ def result_content(
         images = tuple(block for block in blocks if isinstance(block, ImageBlock))
         return (TerminalBlock(command, limited(output), code), *images)
     return blocks
+
+
+_CELL_CHANGES = tuple(f"{OURS}{one}_cell" for one in ("insert", "edit", "delete", "move"))
+
+
+def was_rejected(name: str, content: Json) -> bool:
+    """Did a person say no to a change of a cell?"""
+    return name in _CELL_CHANGES and error_text(content).startswith(REJECTED)
 
 
 def _patches(structured: Mapping[str, Json]) -> tuple[ToolContent, ...] | None:

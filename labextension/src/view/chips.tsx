@@ -17,7 +17,7 @@ const ICONS: Readonly<Record<ContextItem['type'], IconName>> = {
 };
 const NAMES: Readonly<Record<ContextItem['type'], string>> = {
   cell: 'cell', output: 'output', error: 'error', variable: 'variable', selection: 'selection',
-  terminal: 'terminal', file: 'file', diff: 'diff'
+  terminal: 'terminal', file: 'file', diff: 'diff', since: 'since your last message', trial: 'trial'
 };
 export const contextIcon = (item: Pick<ContextItem, 'type'>): IconName => ICONS[item.type];
 

@@ -1,0 +1,379 @@
+"""The kernel bond: which notebook and kernel a session's tools reach, and what they left behind.
+
+Nothing lands in the wrong place: where a notebook was renamed, got another kernel, or its kernel
+was restarted, this is found at the next call, and the agent is told once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import posixpath
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from agent_lab.notebook import mcp
+from agent_lab.notebook.document import (
+    Contents,
+    Document,
+    FileDocument,
+    Locks,
+    Shared,
+    SharedDocument,
+    Tab,
+    TabDocument,
+)
+from agent_lab.notebook.kernel import KernelManager
+from agent_lab.notebook.outputs import Spill
+from agent_lab.notebook.running import Kernel, process_of
+from agent_lab.notebook.tools import INSTRUCTIONS, NO_NOTEBOOK, TOOLS, Use, use_tool
+from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid
+from agent_lab.protocol.events import Json, Notebook, Session
+from agent_lab.sessions import workspace
+from agent_lab.sessions.tools import SERVER, Call, Host
+
+_log = logging.getLogger(__name__)
+
+OUTPUT = "agent-lab://output/"
+PAGE_BYTES = 48_000
+OUTPUTS_KEPT = 50
+
+
+class Opened(Struct, frozen=True):
+    """A notebook that has a kernel. `path` is relative to the server's root."""
+
+    path: str
+    kernel_id: str
+
+
+class Terminal(Struct, frozen=True):
+    name: str
+    text: str
+
+
+class Jupyter(Protocol):
+    """What we use of the Jupyter server."""
+
+    @property
+    def contents(self) -> Contents: ...
+    async def opened(self) -> Sequence[Opened]: ...
+    def kernel(self, kernel_id: str) -> KernelManager | None: ...
+    async def kernel_state(self, kernel_id: str) -> Mapping[str, Json]: ...
+    async def start_kernel(self, path: str) -> str:
+        """Start a kernel for the notebook; returns its id."""
+        ...
+
+    async def restart_kernel(self, kernel_id: str) -> None: ...
+    async def interrupt_kernel(self, kernel_id: str) -> None: ...
+    async def notebooks(self, folder: str, most: int) -> Sequence[str]:
+        """Paths of the notebooks below a folder."""
+        ...
+
+    async def shared(self, path: str) -> Shared | None:
+        """jupyter-collaboration's document of the notebook, None where there is none."""
+        ...
+
+    def terminals(self) -> Sequence[Terminal]: ...
+
+
+class Tabs(Protocol):
+    """The browser tabs that have a notebook open."""
+
+    def of(self, path: str) -> Tab | None: ...
+
+
+class NoTabs:
+    """Nobody tells us of tabs."""
+
+    def of(self, path: str) -> Tab | None:
+        return None
+
+
+class Target(Struct, frozen=True):
+    """A notebook that a tool is about. `name` is as the agent names it; `notes` it must be told."""
+
+    path: str
+    name: str
+    kernel_id: str | None
+    notes: tuple[str, ...] = ()
+
+
+class Bond:
+    """Keeps `sessions.tools.Tools`. One for the server."""
+
+    def __init__(
+        self, jupyter: Jupyter, root: Path, version: str, tabs: Tabs | None = None
+    ) -> None:
+        self.jupyter = jupyter
+        self.tabs: Tabs = tabs or NoTabs()
+        self.unasked = tuple(f"mcp__{SERVER}__{tool.name}" for tool in TOOLS if not tool.runs)
+        self._root = root
+        self._version = version
+        self._kernels: dict[str, Kernel] = {}
+        self._locks = Locks()
+        self._seen: dict[str, dict[str, object]] = {}
+
+    # ------------------------------------------------------------ what a session asks
+
+    def instructions(self, session: Session) -> str:
+        bound = session.notebook
+        if bound is None:
+            return NO_NOTEBOOK
+        return INSTRUCTIONS.format(notebook=self._name(session, bound.path))
+
+    async def answer(self, call: Call) -> Json | None:
+        server = _Server(self, call, self._version)
+        try:
+            return await mcp.handle(server, call.message)
+        except Exception:  # the top of a call: the agent must have an answer
+            _log.exception("agent_lab: a tool failed")
+            id = call.message.get("id") if isinstance(call.message, dict) else None
+            said = "This tool failed in Agent Lab itself; the server's log has the details."
+            return {"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": said}}
+
+    def forget(self, session_id: str) -> None:
+        self._seen.pop(session_id, None)
+
+    def close(self) -> None:
+        """Let go of all kernels."""
+        for kernel in self._kernels.values():
+            kernel.close()
+        self._kernels.clear()
+
+    # ------------------------------------------------------------ where
+
+    async def target(self, host: Host, notebook: str | None) -> Target:
+        """The notebook that is named, else the session's. Raises Invalid, Forbidden."""
+        info = host.info
+        opened = await self.jupyter.opened()
+        if notebook:
+            path = self._path(info, notebook)
+            bound = info.notebook
+            if bound is None or bound.path != path:
+                kernels = {one.kernel_id for one in opened if one.path == path}
+                kernel_id = kernels.pop() if len(kernels) == 1 else None
+                return self._noted(info, path, kernel_id, ())
+        if info.notebook is None:
+            raise Invalid(
+                "This session has no notebook of its own. Name one in the argument `notebook`; "
+                "list_notebooks tells which there are.",
+                "no_notebook",
+            )
+        return await self._own(host, info.notebook, opened)
+
+    async def _own(self, host: Host, bound: Notebook, opened: Sequence[Opened]) -> Target:
+        """The session's notebook, wherever it and its kernel went."""
+        info = host.info
+        kernels = [one.kernel_id for one in opened if one.path == bound.path]
+        if kernels:
+            if bound.kernel_id in kernels:
+                return self._noted(info, bound.path, bound.kernel_id, ())
+            await host.rebind(Notebook(bound.path, kernels[0]))
+            said = "" if bound.kernel_id is None else (
+                "The notebook has another kernel now: nothing of what was in memory is there."
+            )  # fmt: skip
+            return self._noted(info, bound.path, kernels[0], (said,) if said else ())
+        elsewhere = [one.path for one in opened if one.kernel_id == bound.kernel_id]
+        if bound.kernel_id is None or not elsewhere:
+            alive = bound.kernel_id is not None and self.jupyter.kernel(bound.kernel_id) is not None
+            return self._noted(info, bound.path, bound.kernel_id if alive else None, ())
+        if len(elsewhere) == 1 and not await self._exists(bound.path):
+            await host.rebind(Notebook(elsewhere[0], bound.kernel_id))
+            said = f"The notebook was renamed: it is {self._name(info, elsewhere[0])} now."
+            return self._noted(info, elsewhere[0], bound.kernel_id, (said,))
+        others = ", ".join(self._name(info, path) for path in elsewhere)
+        said = f"The kernel that this notebook had is used by {others} now, so it was left alone."
+        return self._noted(info, bound.path, None, (said,))
+
+    def _noted(
+        self, info: Session, path: str, kernel_id: str | None, notes: tuple[str, ...]
+    ) -> Target:
+        manager = None if kernel_id is None else self.jupyter.kernel(kernel_id)
+        if manager is None or kernel_id is None:
+            return Target(path, self._name(info, path), None, notes)
+        process = process_of(manager)
+        seen = self._seen.setdefault(info.id, {})
+        before = seen.get(kernel_id)
+        seen[kernel_id] = process
+        if before is not None and process is not None and before != process:
+            said = "The kernel was restarted since you last used it: its memory is empty."
+            notes = (*notes, said)
+        return Target(path, self._name(info, path), kernel_id, notes)
+
+    def restarted(self, session_id: str, kernel_id: str) -> None:
+        """The session itself restarted it, and knows."""
+        self._seen.get(session_id, {}).pop(kernel_id, None)
+
+    async def _exists(self, path: str) -> bool:
+        return await asyncio.to_thread(workspace.inside(self._root, path).exists)
+
+    def _path(self, session: Session, notebook: str) -> str:
+        """As the agent names it: from its folder, else from the server's root, or in full."""
+        base = self._root.resolve()
+        if posixpath.isabs(notebook) and Path(notebook).is_relative_to(base):
+            notebook = Path(notebook).relative_to(base).as_posix()
+            return self._checked(notebook, notebook)
+        if posixpath.isabs(notebook):
+            raise Invalid(f"{notebook[:200]!r} lies outside the folder that Jupyter serves.")
+        here = posixpath.normpath(posixpath.join(session.workspace.path, notebook))
+        there = posixpath.normpath(notebook)
+        inside = not here.startswith("../")
+        if here != there and not there.startswith("../"):
+            path = workspace.inside(self._root, here) if inside else base
+            if not path.is_file() and workspace.inside(self._root, there).is_file():
+                return self._checked(there, notebook)
+        return self._checked(here, notebook)
+
+    def _checked(self, path: str, notebook: str) -> str:
+        if path.startswith("../") or path == "..":
+            raise Invalid(f"{notebook[:200]!r} lies outside the folder that Jupyter serves.")
+        workspace.inside(self._root, path)
+        if not path.endswith(".ipynb"):
+            raise Invalid(f"{notebook[:200]!r} is no notebook: their names end in .ipynb.")
+        return path
+
+    def _name(self, session: Session, path: str) -> str:
+        """From the agent's folder, as its other tools name files."""
+        return posixpath.relpath(path, session.workspace.path or ".")
+
+    def name(self, session: Session, path: str) -> str:
+        return self._name(session, path)
+
+    # ------------------------------------------------------------ what
+
+    async def document(self, path: str) -> Document:
+        tab = self.tabs.of(path)
+        if tab is not None:
+            return TabDocument(tab)
+        shared = await self.jupyter.shared(path)
+        if shared is not None:
+            return SharedDocument(shared)
+        return FileDocument(path, self.jupyter.contents, self._locks)
+
+    def manager(self, target: Target) -> KernelManager:
+        """Raises Conflict `no_kernel`."""
+        manager = None if target.kernel_id is None else self.jupyter.kernel(target.kernel_id)
+        if manager is None:
+            said = f"No kernel runs for {target.name}. restart_kernel starts one."
+            raise Conflict(said, "no_kernel")
+        return manager
+
+    def kernel(self, target: Target) -> Kernel:
+        """Our connection to the kernel, kept open. Raises Conflict `no_kernel`."""
+        manager = self.manager(target)
+        assert target.kernel_id is not None, "it has a manager"
+        known = self._kernels.get(target.kernel_id)
+        if known is not None and known.manager is manager:
+            return known
+        for kernel_id, kernel in list(self._kernels.items()):
+            if self.jupyter.kernel(kernel_id) is not kernel.manager:
+                kernel.close()
+                del self._kernels[kernel_id]
+        found = self._kernels[target.kernel_id] = Kernel(manager)
+        return found
+
+    # ------------------------------------------------------------ long outputs
+
+    def spill(self, host: Host) -> Kept:
+        return Kept(host.outputs)
+
+    async def resources(self, host: Host) -> Sequence[mcp.Resource]:
+        files = await asyncio.to_thread(_kept, host.outputs)
+        return [mcp.Resource(f"{OUTPUT}{name}", f"Output {name}", size) for name, size in files]
+
+    async def read(self, host: Host, uri: str) -> str | None:
+        found = re.fullmatch(re.escape(OUTPUT) + r"([0-9a-f]{8})(?:/([0-9]{1,6}))?", uri)
+        if found is None:
+            return None
+        file, page = host.outputs / f"{found[1]}.txt", int(found[2] or 1)
+        return await asyncio.to_thread(_page, file, page, f"{OUTPUT}{found[1]}")
+
+
+class Kept:
+    """The file that holds all the text of one run, made when the first of it comes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._id = secrets.token_hex(4)
+        self._file: Any = None
+        self.spill = Spill(self._write)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for name, _ in _kept(self._folder)[OUTPUTS_KEPT - 1 :]:
+                (self._folder / f"{name}.txt").unlink(missing_ok=True)
+            self._file = (self._folder / f"{self._id}.txt").open("wb")
+        self._file.write(data)
+
+    def close(self) -> str:
+        """Says where the text is, "" where all of it was told."""
+        if self._file is None:
+            return ""
+        self._file.close()
+        some = ", its first 50 MB" if self.spill.full else ""
+        return f"full output{some}: resource {OUTPUT}{self._id}, pages {OUTPUT}{self._id}/2 …"
+
+
+def _kept(folder: Path) -> list[tuple[str, int]]:
+    """The newest first."""
+    try:
+        files = [(file.stat(), file.stem) for file in folder.glob("*.txt")]
+    except OSError:
+        return []
+    newest = sorted(files, key=lambda one: one[0].st_mtime_ns, reverse=True)
+    return [(name, stat.st_size) for stat, name in newest]
+
+
+def _page(file: Path, page: int, uri: str) -> str | None:
+    try:
+        with file.open("rb") as lines:
+            lines.seek((page - 1) * PAGE_BYTES)
+            data = lines.read(PAGE_BYTES)
+        size = file.stat().st_size
+    except OSError:
+        return None
+    pages = max(1, -(-size // PAGE_BYTES))
+    if page < 1 or page > pages:
+        return None
+    words = data.decode("utf-8", "replace")
+    if page == pages:
+        return words
+    return f"{words}\n[page {page} of {pages}; the next: {uri}/{page + 1}]"
+
+
+class _Server:
+    """The tools of one call: keeps `mcp.Server`."""
+
+    name = SERVER
+    tools = TOOLS
+
+    def __init__(self, bond: Bond, call: Call, version: str) -> None:
+        self.version = version
+        self._bond = bond
+        self._call = call
+
+    @property
+    def instructions(self) -> str:
+        return self._bond.instructions(self._call.host.info)
+
+    async def call(self, tool: mcp.Tool, arguments: Mapping[str, Any], meta: Json) -> mcp.Result:
+        known = meta.get("claudecode/toolUseId")
+        call_id = known if isinstance(known, str) else f"mcp-{secrets.token_hex(8)}"
+        use = Use(self._bond, self._call, call_id, arguments)
+        try:
+            return await use_tool(tool, use)
+        except AgentLabError as error:
+            words = [*use.notes, error.message]
+            return mcp.text("\n".join(words), True)
+
+    async def resources(self) -> Sequence[mcp.Resource]:
+        return await self._bond.resources(self._call.host)
+
+    async def read(self, uri: str) -> str | None:
+        return await self._bond.read(self._call.host, uri)

@@ -1,0 +1,314 @@
+"""Run code in a live kernel as a client of our own, and collect what it puts out.
+
+One connection per kernel is kept open; its runs follow each other. IOPub is subscribed only while
+something runs, so what others print costs us nothing. There is no limit on time: a run ends by
+itself, with its turn, or with its kernel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import zmq
+import zmq.asyncio
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.session import Session
+from jupyter_core.utils import ensure_async
+from msgspec import Struct
+
+from agent_lab.notebook.kernel import KernelManager
+from agent_lab.notebook.outputs import Outputs
+from agent_lab.protocol.errors import Conflict
+from agent_lab.protocol.events import Json
+
+SUBSCRIBED_SECONDS = 1.0
+"""For a kernel to say that we hear it; ipykernel 7 does so within milliseconds."""
+LOOK_SECONDS = 1.0
+"""How often a silent kernel is looked at: does it live?"""
+LAST_WORDS_SECONDS = 4.0
+"""For outputs that come after the reply."""
+REPLY_SECONDS = 5.0
+INTERRUPT_SECONDS = 4.0
+PROGRESS_SECONDS = 2.0
+RESENDS = 20
+"""A kernel throws its queue away when a cell of it fails: what did not run is sent again."""
+
+State = Literal["ok", "error", "died", "restarted"]
+
+
+class Ran(Struct, frozen=True):
+    """What became of a run. `outputs` are nbformat's, bounded; `seconds` from the kernel's start
+    of it on."""
+
+    status: State
+    outputs: list[dict[str, Any]]
+    execution_count: int | None
+    seconds: float
+
+    @property
+    def error(self) -> Mapping[str, Any] | None:
+        return next((o for o in reversed(self.outputs) if o["output_type"] == "error"), None)
+
+
+class Progress(Struct, frozen=True):
+    """`running` False: other code runs in the kernel, ours waits for it."""
+
+    running: bool
+    seconds: float
+    text: str
+
+
+Report = Callable[[Progress], None]
+
+
+def process_of(manager: KernelManager) -> object:
+    """What is another one after a restart, None where that cannot be told."""
+    return getattr(getattr(manager, "provisioner", None), "pid", None)
+
+
+class Kernel:
+    """A connection to one kernel. Not used after `close`."""
+
+    def __init__(self, manager: KernelManager) -> None:
+        self.manager = manager
+        # A session of our own: clients that share the manager's have one address, and lose replies.
+        self._session = Session(
+            key=manager.session.key,
+            signature_scheme=manager.session.signature_scheme,
+            username="agent_lab",
+        )
+        self._client: AsyncKernelClient = manager.client(session=self._session)
+        self._client.start_channels(iopub=False, stdin=False, hb=False, control=False)
+        self._iopub: zmq.asyncio.Socket = self._client.connect_iopub()
+        self._iopub.unsubscribe(b"")
+        self._greets: bool | None = None
+        self._lock = asyncio.Lock()
+        self._calling_off: set[asyncio.Task[None]] = set()
+        self._runs: asyncio.Task[Ran] | None = None
+
+    def close(self) -> None:
+        for task in (*self._calling_off, *([self._runs] if self._runs else [])):
+            task.cancel()
+        self._iopub.close(linger=0)
+        self._client.stop_channels()
+
+    async def run(
+        self,
+        code: str,
+        outputs: Outputs,
+        *,
+        store_history: bool,
+        metadata: Mapping[str, Json] | None = None,
+        report: Report | None = None,
+    ) -> Ran:
+        """Run code to its end. Cancelled: the kernel is interrupted, but nothing of others' is.
+
+        Raises Conflict `kernel_dead`.
+        """
+        content = {
+            "code": code, "silent": False, "store_history": store_history,
+            "user_expressions": {}, "allow_stdin": False, "stop_on_error": False,
+        }  # fmt: skip
+        await self._lock.acquire()
+        began = asyncio.Event()
+        work = self._run(content, dict(metadata or {}), outputs, report, began)
+        running = asyncio.create_task(work, name="agent_lab: run")
+        self._runs = running
+        running.add_done_callback(self._ran)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if not running.done():
+                calling_off = asyncio.create_task(self._call_off(running, began))
+                self._calling_off.add(calling_off)
+                calling_off.add_done_callback(self._calling_off.discard)
+                if began.is_set():
+                    # Its last words belong to the run.
+                    await asyncio.wait({calling_off})
+            raise
+
+    def _ran(self, running: asyncio.Task[Ran]) -> None:
+        self._lock.release()
+        if not running.cancelled():
+            running.exception()  # seen: whoever waited may have gone
+
+    async def _call_off(self, running: asyncio.Task[Ran], began: asyncio.Event) -> None:
+        """Interrupt our code; while it waits behind another's, let that finish first: it is in the
+        kernel's queue and cannot be taken back, so it is stopped as it begins."""
+        begun = asyncio.create_task(began.wait())
+        await asyncio.wait({begun, running}, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        if not running.done():
+            await self._interrupt()
+            await asyncio.wait({running}, timeout=INTERRUPT_SECONDS)
+        running.cancel()
+
+    async def _interrupt(self) -> None:
+        interrupt: Any = getattr(self.manager, "interrupt_kernel", None)
+        if interrupt is not None:
+            await ensure_async(interrupt())
+
+    async def _run(
+        self,
+        content: dict[str, Any],
+        metadata: dict[str, Json],
+        outputs: Outputs,
+        report: Report | None,
+        began: asyncio.Event,
+    ) -> Ran:
+        if not await ensure_async(self.manager.is_alive()):
+            raise Conflict("The kernel does not run. restart_kernel starts it.", "kernel_dead")
+        process = process_of(self.manager)
+        await self._forget_old()
+        try:
+            await self._subscribe()
+            for _ in range(RESENDS):
+                ran = await self._once(content, metadata, outputs, report, began, process)
+                if ran is not None:
+                    return ran
+            text = "The kernel threw its queue away again and again. Try when it is idle."
+            raise Conflict(text, "kernel_busy")
+        finally:
+            with contextlib.suppress(zmq.ZMQError):  # closed meanwhile
+                self._iopub.unsubscribe(b"")
+
+    async def _forget_old(self) -> None:
+        """Read away what came after the last run."""
+        for socket in (self._iopub, self._client.shell_channel.socket):
+            while await socket.poll(0):
+                await socket.recv_multipart()
+
+    async def _subscribe(self) -> None:
+        """Hear the kernel from now on, for sure: what runs at once would be missed otherwise."""
+        self._iopub.subscribe(b"")
+        # ipykernel 7 greets each new topic; that of everything is known to it from others.
+        topic = f"agent_lab.{uuid.uuid4().hex}".encode()
+        self._iopub.subscribe(topic)
+        try:
+            if self._greets is False or not await self._heard(topic, None, SUBSCRIBED_SECONDS):
+                await self._echo(topic)
+        finally:
+            self._iopub.unsubscribe(topic)
+
+    async def _heard(self, topic: bytes, request: str | None, seconds: float) -> bool:
+        """Wait for the greeting of a topic, or for the echo of a request."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            if not await self._iopub.poll(round(left * 1000)):
+                break
+            frames = await self._iopub.recv_multipart()
+            if frames[0] == topic:
+                self._greets = True
+                return True
+            message = self._message(frames) if request is not None else None
+            if message is not None and _parent(message) == request:
+                self._greets = self._greets or False
+                return True
+        return False
+
+    async def _echo(self, topic: bytes) -> None:
+        """Ask for something harmless until it is heard that the kernel works on it."""
+        shell: zmq.asyncio.Socket = self._client.shell_channel.socket
+        answered = True
+        while True:
+            if answered:  # and was not heard: the subscription came too late
+                message = self._session.msg("kernel_info_request", {})
+                request = message["header"]["msg_id"]
+                self._client.shell_channel.send(message)
+                answered = False
+            if await self._heard(topic, request, LOOK_SECONDS):
+                return
+            while await shell.poll(0):
+                reply = self._message(await shell.recv_multipart())
+                answered = answered or (reply is not None and _parent(reply) == request)
+            if not await ensure_async(self.manager.is_alive()):
+                raise Conflict("The kernel does not run. restart_kernel starts it.", "kernel_dead")
+
+    def _message(self, frames: list[bytes]) -> dict[str, Any] | None:
+        try:
+            _, parts = self._session.feed_identities(frames)
+            return self._session.deserialize(parts, content=False)
+        except (ValueError, TypeError, KeyError):  # not signed, or cut
+            return None
+
+    async def _once(
+        self,
+        content: dict[str, Any],
+        metadata: dict[str, Json],
+        outputs: Outputs,
+        report: Report | None,
+        began: asyncio.Event,
+        process: object,
+    ) -> Ran | None:
+        """Send it and follow it. None: the kernel threw it away unrun."""
+        request = self._session.msg("execute_request", content, metadata=metadata)
+        mine = request["header"]["msg_id"]
+        shell: zmq.asyncio.Socket = self._client.shell_channel.socket
+        self._client.shell_channel.send(request)
+        sent = began_at = heard = time.monotonic()
+        reply: dict[str, Any] | None = None
+        poller = zmq.asyncio.Poller()
+        poller.register(self._iopub, zmq.POLLIN)
+        poller.register(shell, zmq.POLLIN)
+        reported = sent
+        idle = False
+        read = 0
+        while not (idle and reply is not None):
+            ready = dict(await poller.poll(round(LOOK_SECONDS * 1000)))
+            now = time.monotonic()
+            if shell in ready:
+                message = self._message(await shell.recv_multipart())
+                if message is not None and _parent(message) == mine:
+                    reply = self._session.unpack(message["content"])
+                    if reply.get("status") == "aborted" and not began.is_set():
+                        return None
+            if self._iopub in ready:
+                heard = now
+                message = self._message(await self._iopub.recv_multipart())
+                if message is not None and _parent(message) == mine:
+                    kind = message["header"]["msg_type"]
+                    said = self._session.unpack(message["content"])
+                    if kind == "status":
+                        idle = said.get("execution_state") == "idle"
+                        if not began.is_set():
+                            began.set()
+                            began_at = now
+                    else:
+                        outputs.push(kind, said)
+                read += 1
+                if read % 50 == 0:
+                    await asyncio.sleep(0)  # a flood shall not hold up everybody else
+            if not ready:
+                ended = await self._ended(process)
+                if ended is not None:
+                    return Ran(ended, outputs.finished(), outputs.execution_count, now - began_at)
+            if reply is not None and not idle and now - heard > LAST_WORDS_SECONDS:
+                break  # the end was lost: a flood, or a kernel that does not tell it
+            if idle and reply is None and now - heard > REPLY_SECONDS:
+                break
+            if report is not None and now - reported >= PROGRESS_SECONDS:
+                reported = now
+                report(Progress(began.is_set(), now - (began_at or sent), outputs.end))
+        status: State = "error" if (reply or {}).get("status") == "error" else "ok"
+        count = (reply or {}).get("execution_count")
+        found = outputs.finished()
+        if status == "error" and all(one["output_type"] != "error" for one in found):
+            # The reply tells it too, where a flood swallowed the message.
+            outputs.push("error", reply or {})
+            found = outputs.finished()
+        seconds = time.monotonic() - began_at
+        return Ran(status, found, count if isinstance(count, int) else None, seconds)
+
+    async def _ended(self, process: object) -> State | None:
+        if process_of(self.manager) != process:
+            return "restarted"
+        return None if await ensure_async(self.manager.is_alive()) else "died"
+
+
+def _parent(message: Mapping[str, Any]) -> object:
+    return (message.get("parent_header") or {}).get("msg_id")

@@ -11,6 +11,7 @@ import { newId, Rejected, SessionSocket } from '../socket.js';
 import type { SocketState } from '../socket.js';
 import { Fold, textOf } from '../transcript.js';
 import type { Transcript } from '../transcript.js';
+import { AnswerDrafts } from './answerDrafts.js';
 import { ComposerState } from './composerState.js';
 import type { ChatHost } from './host.js';
 import { speak, t } from './i18n.js';
@@ -32,6 +33,8 @@ export interface Trouble {
 }
 
 const PAGE = 500;
+/** The part of a queued message's draft that holds its new words; `was` holds the old ones. */
+export const QUEUED = 'queued';
 /** The close code of a session that ended and was read to the end. */
 const ENDED = 4410;
 /** A hidden page gets no frames; its title and its announcements still have to be right. */
@@ -39,6 +42,7 @@ const HIDDEN_FRAME = 250;
 
 export class Chat {
   readonly composer: ComposerState;
+  readonly answers: AnswerDrafts;
   fold: Fold | undefined;
   connection: SocketState = { name: 'connecting' };
   /** Since when the connection is lost; 0 while it is not. */
@@ -78,6 +82,7 @@ export class Chat {
   constructor(readonly host: ChatHost) {
     speak(host.translate?.bind(host));
     this.composer = new ComposerState(host.sessionId, () => this.touch());
+    this.answers = new AnswerDrafts(host.sessionId);
   }
 
   start(draw: () => void): void {
@@ -184,7 +189,7 @@ export class Chat {
     this.sending = [...this.sending, { id, content, context, time }];
     this.trouble = undefined;
     this.touch();
-    this.composer.leaves(id, textOf(content), context);
+    this.composer.leaves(id, content, context);
     this.socket?.send({ type: 'prompt', content, context }, id).then(
       () => this.composer.arrived(id),
       (error: unknown) => {
@@ -378,6 +383,7 @@ export class Chat {
       this.composer.takeBack(id =>
         session.queue.some(item => item.id === id) ||
         items.some(item => item.type === 'user_message' && item.id === id));
+      this.giveBackEdited();
     }
     if (wasEmpty && fold.transcript.first_seq > 0) {
       this.hasOlder = fold.transcript.first_seq > 1;
@@ -392,6 +398,19 @@ export class Chat {
     }
   }
 
+  /** Sent, or taken out in another tab, while it was being changed: the words are not lost. */
+  private giveBackEdited(): void {
+    for (const id of this.answers.having(QUEUED)) {
+      if (!this.session?.queue.some(item => item.id === id)) {
+        const { [QUEUED]: text, was } = this.answers.get(id) ?? {};
+        this.answers.drop(id);
+        if (typeof text === 'string' && text.trim() && text.trim() !== was) {
+          this.composer.giveBack([{ type: 'text', text: text.trim() }], []);
+        }
+      }
+    }
+  }
+
   private noticed(event: Event): void {
     const { body } = event;
     if (body.type === 'user_message') {
@@ -401,6 +420,9 @@ export class Chat {
       // Also what another tab took out of the queue before this one drew it.
       const queued = new Set(body.items.map(item => item.id));
       this.sending = this.sending.filter(each => !queued.has(each.id));
+    }
+    if (body.type === 'permission_resolved') {
+      this.answers.drop(body.request_id);
     }
     if (body.type === 'turn_ended') {
       this.stopping = false;

@@ -13,6 +13,7 @@ import { Fold, textOf } from '../transcript.js';
 import type { Transcript } from '../transcript.js';
 import { AnswerDrafts } from './answerDrafts.js';
 import { ComposerState } from './composerState.js';
+import { forgetDeleted } from './forget.js';
 import type { ChatHost } from './host.js';
 import { speak, t } from './i18n.js';
 import { statusWords } from './status.js';
@@ -87,6 +88,7 @@ export class Chat {
 
   start(draw: () => void): void {
     this.draw = draw;
+    forgetDeleted(this.host);
     const path = `/sessions/${encodeURIComponent(this.host.sessionId)}/chat`;
     this.socket = new SessionSocket(
       query => this.host.socketUrl(`${this.host.wsApi}${path}?${query}`),

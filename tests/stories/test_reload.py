@@ -1,4 +1,4 @@
-"""A reload and a second tab at every state: everything comes back, nothing twice, answered is answered."""
+"""A reload and a second tab at every state: all comes back, nothing twice, answered is answered."""
 
 from __future__ import annotations
 
@@ -271,13 +271,18 @@ def test_the_to_do_list_is_a_strip_and_then_a_line(lab: Lab, page: Page) -> None
     expect(head).to_contain_text("2 of 3")
     panel.choose("Allow once")
     expect(head).to_contain_text("3 of 3")
-    expect(head).to_contain_text("Plot it")
+    expect(head).to_contain_text("Plot it as lines")
     panel.choose("Allow once")
     panel.says("The list is worked through.")
     panel.status("Idle")
     expect(strip).to_have_count(0)  # it is over with the turn
-    line = panel.log.get_by_role("group", name="To-do list").last
+    line = panel.log.get_by_role("group", name="To-do list", exact=True).last
     expect(line).to_contain_text("2 of 3 done")
     line.get_by_role("button").click()
     expect(line.get_by_role("listitem")).to_have_count(3)
-    until((lab.root / "worked").exists)
+    assert until((lab.root / "worked").exists)
+    # What asked for the list is no permission of the person's.
+    panel.button("Session menu").click()
+    panel.region.get_by_role("menuitem", name="Permissions…").click()
+    dialog = panel.region.get_by_role("dialog", name="Permissions")
+    expect(dialog).to_contain_text("Nothing is allowed or denied for longer than once")

@@ -86,15 +86,20 @@ def lab_without_model(tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_no_model(lab_without_model: Lab, page: Page) -> None:
-    open_lab(page, lab_without_model, "refused")
+    open_lab(page, lab_without_model, "no-model")
     panel = open_split(page)
     panel.ask("hello")
-    expect(panel.log.get_by_text(re.compile("^Try 1 of"))).to_be_visible()
-    panel.button("Stop").click()
-    expect(panel.log.get_by_text("Stopped", exact=True)).to_be_visible()
-    panel.status("Idle")
-
-    panel.ask("hello again")
     card = panel.log.get_by_role("group", name="The model could not be reached")
     expect(card.get_by_role("button", name="Try again")).to_be_enabled()
     expect(card).to_contain_text("Check the network and the API address")
+
+
+def test_a_model_that_is_tried_again_can_be_stopped(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "tried-again")
+    panel = open_split(page)
+    # The model says how long to wait: long enough for any hand to reach the button.
+    panel.ask("fail: 529 retry-after 25")
+    expect(panel.log.get_by_text(re.compile("^Try 1 of"))).to_be_visible()
+    panel.button("Stop").click()
+    expect(panel.log.get_by_text("Stopped", exact=True)).to_be_visible()
+    panel.a_b_c()

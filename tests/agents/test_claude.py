@@ -558,6 +558,10 @@ def test_the_to_do_list_is_what_its_tools_made_of_it() -> None:
         ("Bash", made("3", "not a task")),
     ):
         assert claude_tools.tasks_after(tasks, tool, "", result) is None
+    asked: Json = {"taskId": "1", "status": "in_progress"}
+    assert claude_tools.task(tasks, "TaskUpdate", asked) == "load: in progress"
+    assert claude_tools.task(tasks, "TaskUpdate", {"taskId": "9"}) == ""
+    assert claude_tools.task(tasks, "Bash", asked) == ""
     fewer = claude_tools.tasks_after(tasks, "TaskUpdate", "", changed("1", "deleted"))
     assert fewer == {"2": PlanEntry("plot lines")}
     over = claude_tools.tasks_after(fewer, "TaskUpdate", "", changed("2", "completed"))

@@ -267,6 +267,9 @@ def test_the_to_do_list_is_a_strip_and_then_a_line(lab: Lab, page: Page) -> None
     expect(entries).to_have_text(
         ["done: Load the orders", "in progress: Join <b>both</b> columns", "open: Plot it"]
     )
+    expect(
+        panel.tool("Update the to-do list Join <b>both</b> columns: in progress")
+    ).to_be_visible()
     reload(page)
     expect(head).to_contain_text("2 of 3")
     panel.choose("Allow once")

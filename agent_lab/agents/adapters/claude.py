@@ -352,7 +352,7 @@ class ClaudeAdapter:
         return f"{id}:whole{count}"
 
     def _called(self, id: str, name: str, input: Json, parent: str | None) -> Sequence[Decoded]:
-        target = tools.target(input, self._cwd)
+        target = tools.task(self._state.tasks, name, input) or tools.target(input, self._cwd)
         kept = "subject" if name == "TaskUpdate" else "command"
         command = input.get(kept, "") if isinstance(input, dict) else ""
         self._state.tools[id] = Tool(name, command[:2000] if isinstance(command, str) else "")

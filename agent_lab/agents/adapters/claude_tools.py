@@ -307,6 +307,15 @@ def tasks_after(
     return None
 
 
+def task(tasks: Mapping[str, PlanEntry], tool: str, input: Json) -> str:
+    """Which task of the list a `TaskUpdate` is about, and what it becomes; "" of other calls."""
+    match tool, input:
+        case "TaskUpdate", {"taskId": str(id), **more} if id in tasks:
+            to = _text(more.get("status")).replace("_", " ")
+            return f"{tasks[id].content}: {to}" if to else tasks[id].content
+    return ""
+
+
 def questions(input: Json) -> tuple[Question, ...]:
     """The form in an `AskUserQuestion` call."""
     asked = input.get("questions") if isinstance(input, dict) else None

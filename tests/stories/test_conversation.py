@@ -262,6 +262,7 @@ def test_a_stopped_and_a_failed_command_say_so(lab: Lab, page: Page) -> None:
     panel.choose("Allow once")
     card = panel.tool("Bash")
     expect(card).to_contain_text(re.compile(r"[23] s"))  # its time runs
+    expect(panel.region.locator(".al-state")).to_have_text(re.compile(r"Running Bash, \d+ s"))
     panel.button("Stop").click()
     expect(card).to_contain_text("stopped")
     expect(panel.log.get_by_text("Stopped", exact=True)).to_be_visible()

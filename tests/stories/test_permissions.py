@@ -1,4 +1,4 @@
-"""What a permission tells before it is given: the agent's own options, their reach, every character."""
+"""What a permission tells before it is given: the agent's own options, their reach, each letter."""
 
 from __future__ import annotations
 

@@ -19,12 +19,17 @@ if TYPE_CHECKING:
 
 CONVERSATIONS = Table("agent-lab/api", RouteHandler, signed_in)
 MOST_FILES = 200
+MOST_IDS = 100
 
 
 class ForkBody(Struct, frozen=True, forbid_unknown_fields=True):
     """`at_seq` null: from where it is now."""
 
     at_seq: int | None = None
+
+
+class Forgotten(Struct, frozen=True):
+    ids: list[str]
 
 
 class Rules(Struct, frozen=True):
@@ -52,6 +57,19 @@ async def restore_session(request: RouteHandler, session_id: str) -> object:
     """Take a deletion back, within a day."""
     manager = await request.lab.manager()
     return (await manager.restore(session_id)).info
+
+
+@CONVERSATIONS.route(
+    "GET",
+    "forgotten",
+    "read",
+    query={"ids": f"ids of sessions, with commas between, at most {MOST_IDS}"},
+    returns="Forgotten",
+)
+async def read_forgotten(request: RouteHandler) -> object:
+    """Which of these sessions were deleted for good: nothing need be kept for them any more."""
+    ids = [each for each in request.text("ids").split(",", MOST_IDS)[:MOST_IDS] if each]
+    return Forgotten(await (await request.lab.manager()).forgotten(ids))
 
 
 @CONVERSATIONS.route("GET", "sessions/{session_id}/context", "read", returns="ContextReport")

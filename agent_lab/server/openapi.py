@@ -22,7 +22,7 @@ from agent_lab.protocol.events import AnyBody, ContextDial, ContextItem, Json
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.reports import ContextReport, Variable
 from agent_lab.server import changes, pages, sockets, websocket
-from agent_lab.server.conversation_routes import CONVERSATIONS, Rules
+from agent_lab.server.conversation_routes import CONVERSATIONS, Forgotten, Rules
 from agent_lab.server.kernel_routes import KERNEL
 from agent_lab.server.mcp_route import MCP
 from agent_lab.server.notebook_routes import NOTEBOOK
@@ -115,7 +115,7 @@ def document() -> Node:
 
     named = (
         Agents, Sessions, Accepted, AcceptedByKernel, Health, Failure, UsageRow, Files, Variables,
-        ContextReport, Rules, Readiness, SinceLast, TurnsSent, ContextDial,
+        ContextReport, Rules, Forgotten, Readiness, SinceLast, TurnsSent, ContextDial,
     )  # fmt: skip
     bodies = {route.body for table in TABLES for route in table.routes if route.body}
     frames = (

@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -333,6 +333,11 @@ class Manager:
         if not await self.log.read(partial(catalogue.restore, session_id=session_id)):
             raise NotFound("There is no such deleted session; after a day they are gone for good.")
         return await self.get(session_id)
+
+    async def forgotten(self, ids: Sequence[str]) -> list[str]:
+        """Those of the sessions that were deleted for good; of one never heard of nothing is
+        known."""
+        return await self.log.read(partial(catalogue.forgotten, ids=ids))
 
     async def fork(self, session_id: str, at_seq: int | None = None) -> Session:
         """A new session that goes on from this one's history up to a seq; this one stays.

@@ -72,6 +72,16 @@ def purge(db: sqlite3.Connection, days: int) -> None:
             db.execute("UPDATE sessions SET state='', title='' WHERE number=?", (number,))
 
 
+def forgotten(db: sqlite3.Connection, ids: Sequence[str]) -> list[str]:
+    """Those of the ids whose sessions were deleted for good."""
+    marks = ",".join("?" * len(ids))
+    rows = db.execute(
+        f"SELECT id FROM sessions WHERE deleted_at IS NOT NULL AND state='' AND id IN ({marks})",
+        tuple(ids),
+    )
+    return [str(id) for (id,) in rows]
+
+
 def mark_deleted(db: sqlite3.Connection, session_id: str, time: str) -> None:
     with transaction(db):
         db.execute("UPDATE sessions SET deleted_at=? WHERE id=?", (time, session_id))

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from agent_lab.agents.adapters import claude_tools
 from agent_lab.agents.adapters.base import (
     Charge,
     ContextSeen,
@@ -27,8 +28,10 @@ from agent_lab.protocol.events import (
     AgentMessageChunk,
     AgentOutputInvalid,
     ContextItem,
+    Json,
     PermissionRequest,
     PermissionResolved,
+    PlanEntry,
     TextBlock,
     ToolCallUpdate,
     TurnEnded,
@@ -529,3 +532,41 @@ def test_failures_name_the_next_step(
     error = api_error(kind, status, "api_error", said_so)
     assert error.reason == reason
     assert error.message.endswith(".")
+
+
+def test_the_to_do_list_is_what_its_tools_made_of_it() -> None:
+    def made(id: str, subject: str) -> Json:
+        return {"task": {"id": id, "subject": subject, "description": ""}}
+
+    def changed(id: str, to: str | None = None) -> Json:
+        change: Json = None if to is None else {"from": "pending", "to": to}
+        return {"success": True, "taskId": id, "statusChange": change}
+
+    tasks: dict[str, PlanEntry] = {}
+    for tool, subject, result in (
+        ("TaskCreate", "", made("1", "load")),
+        ("TaskCreate", "", made("2", "plot")),
+        ("TaskUpdate", "", changed("1", "in_progress")),
+        ("TaskUpdate", "plot lines", changed("2")),
+    ):
+        tasks = claude_tools.tasks_after(tasks, tool, subject, result) or {}
+    assert list(tasks.values()) == [PlanEntry("load", "in_progress"), PlanEntry("plot lines")]
+    for tool, result in (
+        ("TaskUpdate", "Error: no such task"),
+        ("TaskUpdate", changed("9", "completed")),
+        ("TaskList", {"tasks": []}),
+        ("Bash", made("3", "not a task")),
+    ):
+        assert claude_tools.tasks_after(tasks, tool, "", result) is None
+    asked: Json = {"taskId": "1", "status": "in_progress"}
+    assert claude_tools.task(tasks, "TaskUpdate", asked) == "load: in progress"
+    assert claude_tools.task(tasks, "TaskUpdate", {"taskId": "9"}) == ""
+    assert claude_tools.task(tasks, "Bash", asked) == ""
+    fewer = claude_tools.tasks_after(tasks, "TaskUpdate", "", changed("1", "deleted"))
+    assert fewer == {"2": PlanEntry("plot lines")}
+    over = claude_tools.tasks_after(fewer, "TaskUpdate", "", changed("2", "completed"))
+    assert over is not None
+    # A list that is done makes room for the next one.
+    assert claude_tools.tasks_after(over, "TaskCreate", "", made("3", "next")) == {
+        "3": PlanEntry("next")
+    }

@@ -484,6 +484,8 @@ async def test_a_session_is_forked_deleted_and_restored(server: Server) -> None:
     assert (await server.call("GET", path)).status == 404
     back = await server.call("POST", f"{path}/restore")
     assert (back.status, back.json["title"]) == (200, session["title"])
+    gone = await server.call("GET", "forgotten", ids=f"{session['id']},nobody")
+    assert (gone.status, gone.json) == (200, {"ids": []})
     assert (await server.call("POST", f"{path}/restore")).status == 404
     assert (await server.call("GET", path)).status == 200
 

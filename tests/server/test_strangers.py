@@ -27,6 +27,7 @@ ROUTES: list[tuple[str, str, object]] = [
     ("POST", "sessions/{id}/cancel", None),
     ("POST", "sessions/{id}/fork", {}),
     ("POST", "sessions/{id}/restore", None),
+    ("GET", "forgotten?ids={id}", None),
     ("GET", "sessions/{id}/context", None),
     ("GET", "sessions/{id}/rules", None),
     ("DELETE", "sessions/{id}/rules/r", None),

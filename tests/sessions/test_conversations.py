@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from agent_lab.protocol.events import (
 )
 from agent_lab.sessions.manager import Manager
 from agent_lab.sessions.session import Session
+from agent_lab.store import catalogue
 from tests.demo.real_claude import PROGRAM
 from tests.sessions.living import Reader, managing, new_session, run, send, settings_for
 
@@ -235,6 +237,20 @@ def test_a_deletion_can_be_undone(tmp_path: Path) -> None:
             assert answered(again) == ["kept", "on"]
             with pytest.raises(NotFound):
                 await manager.restore(session.id)
+
+    run(story())
+
+
+def test_a_session_deleted_for_good_is_known_as_that(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with with_claude(tmp_path) as manager:
+            session, _ = await new_session(manager)
+            asked = [session.id, "never-heard-of"]
+            await manager.delete(session.id)
+            assert await manager.forgotten(asked) == []
+            await manager.log.read(partial(catalogue.purge, days=0))
+            assert await manager.forgotten(asked) == [session.id]
+            assert await manager.forgotten([]) == []
 
     run(story())
 

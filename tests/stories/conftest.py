@@ -116,6 +116,9 @@ def new_page(
         number = len(context.pages)
         page.on("console", lambda message: said.append(f"{number} {message.type} {message.text}"))
         page.on("pageerror", lambda error: said.append(f"{number} uncaught {error}"))
+        # JupyterLab says so, too, some time after a server was killed; a person closes it.
+        lost = page.locator(".jp-Dialog", has_text="Server Connection Error")
+        page.add_locator_handler(lost, lambda: lost.get_by_role("button").last.click())
         return page
 
     yield make

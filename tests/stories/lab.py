@@ -151,6 +151,10 @@ class Lab:
             connection.close()
         return json.loads(data) if data else None
 
+    def forget_layout(self, workspace: str) -> None:
+        if workspace in self.call("GET", "lab/api/workspaces")["workspaces"]["ids"]:
+            self.call("DELETE", f"lab/api/workspaces/{workspace}")
+
     def sessions(self) -> list[Json]:
         """The newest first."""
         found: list[Json] = self.call("GET", "agent-lab/api/sessions")["sessions"]

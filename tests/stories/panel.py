@@ -67,6 +67,9 @@ class Panel:
 
 
 def open_lab(page: Page, lab: Lab, workspace: str, document: str = "") -> None:
+    if page.url == "about:blank":
+        # A story that is told once more begins where it began, not where it failed.
+        lab.forget_layout(workspace)
     page.goto(lab.page(workspace, document))
     settle(page)
 

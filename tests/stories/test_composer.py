@@ -405,3 +405,45 @@ def test_after_a_failure_the_queue_waits_and_says_so(lab: Lab, page: Page) -> No
     expect(item).to_contain_text("Waits for you")
     item.get_by_role("button", name="Send now").click()
     panel.says("after it")
+
+
+def test_the_pages_own_shortcuts_work_from_the_composer(lab: Lab, page: Page) -> None:
+    (lab.root / "short.ipynb").write_text(json.dumps(NOTEBOOK))
+    open_lab(page, lab, "shortcuts", "short.ipynb")
+    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
+    panel = Panel(page.locator(".al-Sidebar"))
+    panel.status("Idle")
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    cells.first.locator(".cm-content").click()
+    page.keyboard.type("#")
+    dirty = page.locator(".lm-TabBar-tab.jp-mod-dirty", has_text="short.ipynb")
+    expect(dirty).to_be_visible()
+
+    panel.box.click()
+    panel.box.fill("some words")
+    page.keyboard.press("Control+s")
+    expect(dirty).to_have_count(0)
+    assert "orders.sum()#" in (lab.root / "short.ipynb").read_text()
+
+    side = page.locator("#jp-left-stack")
+    expect(side).to_be_visible()
+    page.keyboard.press("Control+b")
+    expect(side).to_be_hidden()
+    page.keyboard.press("Control+b")
+    expect(side).to_be_visible()  # and has the focus, as JupyterLab wills
+
+    panel.box.click()
+    # What means something to the field is the field's, and nothing reaches the notebook's cells.
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Control+x")
+    expect(panel.box).to_have_value("")
+    page.keyboard.press("Control+z")
+    expect(panel.box).to_have_value("some words")
+    for keys in ("Control+Enter", "Shift+Enter", "Control+Shift+Minus", "d", "d", "Escape"):
+        page.keyboard.press(keys)
+    expect(cells).to_have_count(3)
+    expect(cells.first.locator(".jp-InputPrompt")).to_have_text("[3]:")
+
+    page.keyboard.press("Control+Shift+c")
+    expect(page.locator(".lm-CommandPalette-input")).to_be_focused()
+    page.keyboard.press("Escape")

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import base64
 import re
+import sqlite3
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.stories.lab import Lab, until
+from tests.stories.conftest import NewPage
+from tests.stories.lab import Lab, running_lab, until, with_model
 from tests.stories.panel import Panel, open_lab, open_split, settle
 from tests.stories.test_composer import chips
-from tests.stories.test_turns import newest
+from tests.stories.test_turns import newest, same_session
 
 pytestmark = pytest.mark.story
 
@@ -131,6 +135,130 @@ def test_large_pictures_are_made_smaller_and_say_so(lab: Lab, page: Page) -> Non
     sizes = [len(base64.b64decode(block["data"])) for block in blocks[1:]]
     assert max(sizes) <= 5_000_000
     assert struct.unpack(">II", base64.b64decode(blocks[1]["data"])[16:24]) == (2000, 4)
+
+
+# The names under which the browser's database keeps what is attached.
+KEPT = """() => new Promise(resolve => {
+  const asked = indexedDB.open('agent-lab', 1);
+  asked.onerror = () => resolve(null);
+  asked.onsuccess = () => {
+    const keys = asked.result.transaction('attached').objectStore('attached').getAllKeys();
+    keys.onsuccess = () => { asked.result.close(); resolve(keys.result); };
+  };
+})"""
+
+
+def noisy(width: int, height: int) -> bytes:
+    """A picture that does not compress: about three bytes a pixel."""
+    return png(
+        width, height, bytes((i * 2654435761 >> 13) & 255 for i in range(width * height * 3))
+    )
+
+
+def test_a_large_picture_outlives_a_reload_and_leaves_nothing(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "large-kept")
+    panel = open_split(page)
+    panel.status("Idle")
+    heavy = noisy(1300, 1000)
+    assert 3_000_000 < len(heavy) < 5_000_000
+    give(page, "paste", ("heavy.png", "image/png", heavy))
+    panel.box.fill("what is this?")
+    expect(chips(panel)).to_have_count(1)
+    page.wait_for_function("() => indexedDB.databases().then(all => all.length > 0)")
+    page.reload()
+    settle(page)
+    expect(panel.box).to_have_value("what is this?")
+    expect(chips(panel)).to_contain_text([re.compile(r"image, 3\.\d MB")])
+    assert page.evaluate(KEPT) == [newest(lab)]
+    chips(panel).first.get_by_role("button").first.click()
+    shown = panel.region.locator(".al-look img")
+    assert shown.evaluate("image => image.naturalWidth") == 1300
+    panel.box.press("Enter")
+    blocks = content(lab, "what is this?")
+    assert base64.b64decode(blocks[1]["data"]) == heavy
+    panel.status("Idle")
+    until(lambda: page.evaluate(KEPT) == [])
+    page.reload()
+    settle(page)
+    panel.status("Idle")
+    expect(chips(panel)).to_have_count(0)
+
+
+def test_what_cannot_be_kept_says_so(lab: Lab, page: Page) -> None:
+    page.add_init_script("delete window.indexedDB; delete Window.prototype.indexedDB")
+    open_lab(page, lab, "unkept")
+    panel = open_split(page)
+    panel.status("Idle")
+    give(page, "paste", ("heavy.png", "image/png", noisy(900, 700)))
+    expect(chips(panel)).to_have_count(1)
+    expect(note(panel)).to_contain_text("attach it again if you leave the page before sending")
+    chips(panel).get_by_role("button", name="Remove").click()
+    expect(note(panel)).to_have_count(0)
+
+
+@pytest.fixture
+def own_lab(tmp_path: Path, model_url: str) -> Iterator[Lab]:
+    """A lab to be killed."""
+    with running_lab(tmp_path, with_model(tmp_path, model_url)) as lab:
+        yield lab
+
+
+def test_a_picture_sent_to_a_dead_server_is_not_lost_with_its_tab(
+    own_lab: Lab, new_page: NewPage
+) -> None:
+    page = new_page()
+    open_lab(page, own_lab, "dead")
+    panel = open_split(page)
+    panel.answers("hello")
+    session = newest(own_lab)
+    own_lab.kill()
+    panel.status("Server unreachable")
+    give(page, "paste", ("image.png", "image/png", png(20, 10)))
+    expect(chips(panel)).to_have_count(1)
+    panel.ask("sent in vain")
+    expect(panel.log).to_contain_text("not sent yet")
+    page.close(run_before_unload=True)
+    own_lab.start()
+    panel = same_session(new_page(), own_lab, session)
+    expect(panel.box).to_have_value("sent in vain")
+    expect(chips(panel)).to_contain_text([re.compile(r"image, \d+ B")])
+    panel.box.press("Enter")
+    blocks = content(own_lab, "sent in vain")
+    assert base64.b64decode(blocks[1]["data"]) == png(20, 10)
+    until(lambda: panel.region.page.evaluate(KEPT) == [])
+
+
+def test_what_is_kept_of_a_session_goes_when_it_is_deleted_for_good(
+    own_lab: Lab, page: Page
+) -> None:
+    open_lab(page, own_lab, "for-good")
+    panel = open_split(page)
+    panel.status("Idle")
+    gone = newest(own_lab)
+    panel.box.fill("never sent")
+    give(page, "paste", ("heavy.png", "image/png", noisy(900, 700)))
+    expect(chips(panel)).to_have_count(1)
+    until(lambda: page.evaluate(KEPT) == [gone])
+    drafts = "() => Object.keys(localStorage).filter(key => key.startsWith('agent-lab:draft:'))"
+    page.wait_for_function(f"() => ({drafts})().length === 1")
+    own_lab.call("DELETE", f"agent-lab/api/sessions/{gone}")
+
+    def next_page(workspace: str) -> None:
+        with page.expect_response(re.compile("/api/forgotten")) as asked:
+            open_lab(page, own_lab, workspace)
+            open_split(page).status("Idle")
+        asked.value.finished()
+
+    next_page("for-good-2")
+    # Until it is gone for good it can be taken back, with its draft.
+    assert page.evaluate(drafts) == [f"agent-lab:draft:{gone}"]
+    assert page.evaluate(KEPT) == [gone]
+    own_lab.stop()
+    with closing(sqlite3.connect(own_lab.folder / "sessions" / "sessions.sqlite")) as db, db:
+        db.execute("UPDATE sessions SET deleted_at='2020-01-01T00:00:00.000Z' WHERE id=?", (gone,))
+    own_lab.start()
+    next_page("for-good-3")
+    until(lambda: page.evaluate(drafts) == [] and page.evaluate(KEPT) == [])
 
 
 def test_what_is_no_picture_is_refused_with_the_next_step(lab: Lab, page: Page) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,6 +78,83 @@ def test_code_goes_into_the_notebook(lab: Lab, page: Page) -> None:
     panel.button("Copy code").first.click()
     expect(panel.button("Copied")).to_be_visible()
     assert page.evaluate("() => navigator.clipboard.readText()") == "print('from the answer')"
+
+
+def test_code_buttons_come_and_go_with_the_notebook(lab: Lab, page: Page) -> None:
+    notebook = {
+        "cells": [
+            {"cell_type": "code", "id": "open", "metadata": {}, "execution_count": None,
+             "outputs": [], "source": "open = 1"},
+            {"cell_type": "code", "id": "locked", "metadata": {"editable": False},
+             "execution_count": None, "outputs": [], "source": "locked = 1"},
+        ],
+        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+        "nbformat": 4, "nbformat_minor": 5,
+    }  # fmt: skip
+    (lab.root / "comes.ipynb").write_text(json.dumps(notebook))
+    open_lab(page, lab, "comes")
+    panel = open_split(page)
+    panel.ask(CODE)
+    panel.status("Idle")
+    insert, replace = panel.button("Insert as cell below"), panel.button("Replace cell")
+    expect(panel.button("Copy code")).to_have_count(2)
+    expect(insert).to_have_count(0)
+
+    page.evaluate(
+        "window.jupyterapp.commands.execute('docmanager:open', "
+        "{path: 'comes.ipynb', options: {mode: 'split-right'}}) && 0"
+    )
+    cells = page.locator(".jp-Notebook .jp-CodeCell")
+    cells.nth(0).locator(".jp-InputArea-editor").click()
+    # The answer was there before the notebook was.
+    expect(insert).to_be_visible()
+    expect(replace).to_be_enabled()
+    cells.nth(1).locator(".jp-InputArea").click()
+    expect(replace).to_be_disabled()
+    expect(replace).to_have_attribute("title", "Replace cell: The selected cell is locked.")
+    replace.click(force=True)
+    expect(cells.nth(1).locator(".cm-content")).to_have_text("locked = 1")
+    expect(insert).to_be_enabled()
+    insert.click()
+    expect(cells).to_have_count(3)
+    expect(cells.nth(2).locator(".cm-content")).to_have_text("print('from the answer')")
+
+    cells.nth(0).locator(".jp-InputArea-editor").click()
+    page.evaluate(
+        "() => { const { currentWidget } = window.jupyterapp.shell;"
+        " return currentWidget.context.save().then(() => { currentWidget.close(); }); }"
+    )
+    expect(page.locator(".jp-Notebook")).to_have_count(0)
+    expect(insert).to_have_count(0)
+    expect(replace).to_have_count(0)
+
+
+def test_every_message_says_what_was_sent(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "what-was-sent")
+    panel = open_split(page)
+    words = "say: two  spaces,\na line and a \u202e mark"
+    panel.ask(words)
+    panel.status("Idle")
+    what = panel.button("What was sent")
+    expect(what).to_have_attribute("aria-expanded", "false")
+    what.click()
+    expect(what).to_have_attribute("aria-expanded", "true")
+    sent = panel.log.locator(".al-sent-all")
+    expect(sent.locator("pre")).to_have_text(words.replace("\u202e", "U+202E"))
+    expect(sent).to_contain_text("Nothing else went along.")
+    what.click()
+    expect(sent).to_have_count(0)
+
+    panel.box.press_sequentially("say: see @one")
+    expect(panel.region.get_by_role("option").first).to_contain_text("one.txt")
+    panel.box.press("Enter")
+    panel.box.press("Enter")
+    panel.status("Idle")
+    expect(what).to_have_count(2)
+    what.last.click()
+    expect(sent.locator("pre")).to_have_text("say: see one.txt")
+    expect(sent).to_contain_text("Its name is sent; the agent reads it itself.")
+    expect(sent).not_to_contain_text("Nothing else")
 
 
 def test_where_there_is_no_notebook_code_is_only_copied(lab: Lab, page: Page) -> None:
@@ -184,6 +262,7 @@ def test_a_stopped_and_a_failed_command_say_so(lab: Lab, page: Page) -> None:
     panel.choose("Allow once")
     card = panel.tool("Bash")
     expect(card).to_contain_text(re.compile(r"[23] s"))  # its time runs
+    expect(panel.region.locator(".al-state")).to_have_text(re.compile(r"Running Bash, \d+ s"))
     panel.button("Stop").click()
     expect(card).to_contain_text("stopped")
     expect(panel.log.get_by_text("Stopped", exact=True)).to_be_visible()

@@ -10,7 +10,9 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.stories.lab import Lab, running_lab, until, with_model
-from tests.stories.panel import Panel, open_lab, open_split
+from tests.stories.panel import Panel, open_lab, open_split, settle
+from tests.stories.test_composer import chips
+from tests.stories.test_composer_attachments import give, png
 from tests.stories.test_turns import newest
 
 pytestmark = pytest.mark.story
@@ -168,6 +170,47 @@ def test_a_fork_from_a_message_has_what_came_before_it(lab: Lab, page: Page) -> 
     forked.box.fill("two, said well")
     forked.box.press("Enter")
     forked.says("Answer to: two, said well")
+
+
+def test_a_fork_from_a_message_has_what_went_along_with_it(lab: Lab, page: Page) -> None:
+    (lab.root / "along.txt").write_text("along\n")
+    open_lab(page, lab, "fork-along")
+    panel = open_split(page)
+    panel.answers("one")
+    panel.status("Idle")
+    give(page, "paste", ("image.png", "image/png", png(20, 10)))
+    give(page, "paste", text="x" * 2001)
+    panel.box.press_sequentially("look at @along")
+    expect(panel.region.get_by_role("option").first).to_contain_text("along.txt")
+    panel.box.press("Enter")
+    expect(chips(panel)).to_have_count(3)
+    panel.box.press("Enter")
+    expect(chips(panel)).to_have_count(0)
+    panel.status("Idle")
+    origin = newest(lab)
+    band = panel.log.locator(".al-prompt", has_text="look at along.txt")
+    band.hover()
+    band.get_by_role("button", name="Fork from here").click()
+    forked = Panel(page.locator(".al-Split").last)
+    expect(forked.button("one (fork)")).to_be_visible()
+    expect(forked.box).to_have_value("look at along.txt")
+    expect(chips(forked)).to_have_count(3)
+    expect(chips(forked).first).to_have_text("along.txt")
+    # A paste can still be made words again.
+    chips(forked).filter(has_text="pasted text").get_by_role("button").first.click()
+    expect(forked.button("Paste as text")).to_be_visible()
+    page.reload()
+    settle(page)
+    expect(chips(forked)).to_have_count(3)
+    forked.box.press("Enter")
+    forked.status("Idle")
+    assert newest(lab) != origin
+
+    def sent(session: str) -> tuple[object, object]:
+        message = [e for e in lab.events(session) if e["type"] == "user_message"][-1]
+        return message["content"], message["context"]
+
+    assert sent(newest(lab)) == sent(origin)
 
 
 def test_a_deleted_session_comes_back(lab: Lab, page: Page) -> None:

@@ -7,7 +7,7 @@ import json
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.stories.lab import TOKEN, Lab
+from tests.stories.lab import TOKEN, Lab, until
 from tests.stories.panel import Panel
 
 pytestmark = pytest.mark.story
@@ -36,12 +36,20 @@ def test_the_chat_beside_the_document(lab: Lab, page: Page) -> None:
     before = len(lab.sessions())
     cell_1.locator(".jp-InputArea-editor").click()
     page.keyboard.press("Control+Shift+C")
+    # It is made at the first call: what is typed before is typed in the cell.
+    expect(page.locator(".lm-CommandPalette-input")).to_be_focused()
     page.keyboard.type("agent")
     palette = page.locator(".lm-CommandPalette-content")
     expect(palette.get_by_role("menuitem", name="Agent", exact=True)).to_be_visible()
     expect(palette.get_by_text("New agent session beside a terminal")).to_have_count(0)
     page.keyboard.press("Escape")
+    expect(palette).to_be_hidden()
 
+    until(
+        lambda: [
+            each for each in lab.call("GET", "api/kernels") if each["execution_state"] == "idle"
+        ]
+    )
     toolbar.get_by_role("button", name="Agent").click()
     panel = Panel(page.locator(".al-Sidebar"))
     panel.answers("hello")

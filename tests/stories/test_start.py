@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.sessions.test_disk import disk, fill
 from tests.stories.lab import Lab, free_port, running_lab, with_model
 from tests.stories.panel import Panel, open_lab, open_split
+
+__all__ = ["disk"]  # a fixture
 
 pytestmark = pytest.mark.story
 
@@ -86,15 +89,42 @@ def lab_without_model(tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_no_model(lab_without_model: Lab, page: Page) -> None:
-    open_lab(page, lab_without_model, "refused")
+    open_lab(page, lab_without_model, "no-model")
     panel = open_split(page)
     panel.ask("hello")
-    expect(panel.log.get_by_text(re.compile("^Try 1 of"))).to_be_visible()
-    panel.button("Stop").click()
-    expect(panel.log.get_by_text("Stopped", exact=True)).to_be_visible()
-    panel.status("Idle")
-
-    panel.ask("hello again")
     card = panel.log.get_by_role("group", name="The model could not be reached")
     expect(card.get_by_role("button", name="Try again")).to_be_enabled()
     expect(card).to_contain_text("Check the network and the API address")
+
+
+def test_a_model_that_is_tried_again_can_be_stopped(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "tried-again")
+    panel = open_split(page)
+    # The model says how long to wait: long enough for any hand to reach the button.
+    panel.ask("fail: 529 retry-after 25")
+    expect(panel.log.get_by_text(re.compile("^Try 1 of"))).to_be_visible()
+    panel.button("Stop").click()
+    expect(panel.log.get_by_text("Stopped", exact=True)).to_be_visible()
+    panel.a_b_c()
+
+
+@pytest.fixture
+def small_disk_lab(tmp_path: Path, model_url: str, disk: Path) -> Iterator[Lab]:
+    """Its sessions are stored where there is little room."""
+    with running_lab(tmp_path, with_model(tmp_path, model_url), data_dir=str(disk)) as lab:
+        yield lab
+
+
+def test_a_full_disk(small_disk_lab: Lab, disk: Path, page: Page) -> None:
+    open_lab(page, small_disk_lab, "full")
+    panel = open_split(page)
+    panel.answers("hello")
+    panel.status("Idle")
+    ballast = fill(disk)
+    panel.ask("no room for this")
+    card = panel.log.get_by_role("group", name="The disk is full")
+    expect(card).to_contain_text("Free some space, then try again.")
+    ballast.unlink()
+    card.get_by_role("button", name="Try again").click()
+    panel.says("Answer to: no room for this")
+    panel.a_b_c()

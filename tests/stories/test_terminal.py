@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.stories.lab import Lab
+from tests.stories.lab import Lab, running_lab, with_model
 from tests.stories.panel import open_lab, open_split, terminal_of, type_in_terminal
 
 pytestmark = pytest.mark.story
+
+
+@pytest.fixture
+def own_lab(tmp_path: Path, model_url: str) -> Iterator[Lab]:
+    """A lab to be killed."""
+    with running_lab(tmp_path, with_model(tmp_path, model_url)) as lab:
+        yield lab
 
 
 def show(page: Page, command: str, line: str) -> Locator:
@@ -87,3 +96,37 @@ def test_a_collapsed_chat_comes_back_for_it(telling_lab: Lab, page: Page) -> Non
     page.keyboard.press("Control+Shift+Enter")
     expect(panel.box).to_be_focused()
     expect(panel.region.get_by_role("button", name=re.compile("^terminal, 1 line"))).to_be_visible()
+
+
+def test_a_lost_connection_says_so_and_comes_back(own_lab: Lab, page: Page) -> None:
+    open_lab(page, own_lab, "lost-terminal")
+    open_split(page)
+    show(page, "echo before", "before")
+    own_lab.kill()
+    overlay = terminal_of(page).get_by_role("alert")
+    expect(overlay.get_by_role("heading")).to_have_text("Connection lost")
+    own_lab.start()
+    overlay.get_by_role("button", name="Reconnect").click()
+    expect(overlay).to_be_hidden()
+    show(page, "echo after", "after")
+
+
+def test_narrow_panes_stack_and_part_again(telling_lab: Lab, page: Page) -> None:
+    open_lab(page, telling_lab, "narrow")
+    panel = open_split(page)
+    separator = page.get_by_role("separator", name="Resize chat and terminal")
+
+    def below() -> bool:
+        chat, terminal = panel.region.bounding_box(), terminal_of(page).bounding_box()
+        assert chat is not None
+        assert terminal is not None
+        return terminal["y"] >= chat["y"] + chat["height"] - 1
+
+    expect(separator).to_have_attribute("aria-orientation", "vertical")
+    assert not below()
+    page.set_viewport_size({"width": 1000, "height": 850})
+    expect(separator).to_have_attribute("aria-orientation", "horizontal")
+    assert below()
+    page.set_viewport_size({"width": 1400, "height": 850})
+    expect(separator).to_have_attribute("aria-orientation", "vertical")
+    assert not below()

@@ -122,6 +122,8 @@ class ClaudeAdapter:
             # Another claude of the same user could otherwise start turns here.
             '--settings={"crossSessionInbound":"refuse"}',
             f"--permission-mode={options.permission_mode}",
+            # claude has no to-do list in this mode unless its tools are named.
+            f"--allowedTools={','.join((*tools.TASK_TOOLS, *options.unasked))}",
         ]
         if options.resume is None:
             argv.append(f"--session-id={options.session_id}")
@@ -140,8 +142,6 @@ class ClaudeAdapter:
             server = {"type": "sdk", "name": options.tools, "alwaysLoad": True}
             config = json.dumps({"mcpServers": {options.tools: server}}, separators=(",", ":"))
             argv.append(f"--mcp-config={config}")
-        if options.unasked:
-            argv.append(f"--allowedTools={','.join(options.unasked)}")
         if options.allow_bypass:
             argv.append("--allow-dangerously-skip-permissions")
         return tuple(argv)
@@ -359,8 +359,11 @@ class ClaudeAdapter:
         return f"{id}:whole{count}"
 
     def _called(self, id: str, name: str, input: Json, parent: str | None) -> Sequence[Decoded]:
-        target = tools.target_of(name, input, self._cwd, self.notebook)
-        command = input.get("command", "") if isinstance(input, dict) else ""
+        target = tools.task(self._state.tasks, name, input) or tools.target_of(
+            name, input, self._cwd, self.notebook
+        )
+        kept = "subject" if name == "TaskUpdate" else "command"
+        command = input.get(kept, "") if isinstance(input, dict) else ""
         self._state.tools[id] = Tool(name, command[:2000] if isinstance(command, str) else "")
         found: list[Decoded] = [
             self._fact(
@@ -388,7 +391,7 @@ class ClaudeAdapter:
         meta = line.get("tool_result_meta")
         for block in content if isinstance(content, list) else ():
             if isinstance(block, dict) and block.get("type") == "tool_result":
-                found.append(self._result_of_tool(block, line.get("tool_use_result"), meta))
+                found += self._result_of_tool(block, line.get("tool_use_result"), meta)
         if found:
             return found
         text = words_of(content)
@@ -405,7 +408,9 @@ class ClaudeAdapter:
         # sub-agent, the summary after compaction, our prompt played back. Their effect is shown.
         return ()
 
-    def _result_of_tool(self, block: dict[str, Json], structured: Json, meta: Json) -> Decoded:
+    def _result_of_tool(
+        self, block: dict[str, Json], structured: Json, meta: Json
+    ) -> Sequence[Decoded]:
         state = self._state
         id = str(block.get("tool_use_id"))
         tool = state.tools.pop(id, Tool(""))
@@ -416,13 +421,12 @@ class ClaudeAdapter:
             for one in (meta if isinstance(meta, list) else ())
         )
         if refused or (failed and tools.was_rejected(tool.name, content)):
-            return self._fact(
-                ToolCallUpdate(
-                    tool_call_id=id,
-                    status="cancelled",
-                    raw_output=tools.limited(tools.error_text(content)),
-                )
+            update = ToolCallUpdate(
+                tool_call_id=id,
+                status="cancelled",
+                raw_output=tools.limited(tools.error_text(content)),
             )
+            return (self._fact(update),)
         # The result of a sub-agent repeats its report, wrapped in words for the model.
         shown = (
             None
@@ -431,13 +435,16 @@ class ClaudeAdapter:
         )
         if failed and tool.name != "Bash" and not tool.reported:
             shown = (TextBlock(tools.limited(tools.error_text(content))),)
-        return self._fact(
-            ToolCallUpdate(
-                tool_call_id=id,
-                status=("cancelled" if state.cancelling else "failed") if failed else "completed",
-                content=UNSET if shown is None else shown,
-            )
+        update = ToolCallUpdate(
+            tool_call_id=id,
+            status=("cancelled" if state.cancelling else "failed") if failed else "completed",
+            content=UNSET if shown is None else shown,
         )
+        after = tools.tasks_after(state.tasks, tool.name, tool.command, structured)
+        if after is None:
+            return (self._fact(update),)
+        state.tasks = after
+        return (self._fact(update), self._fact(Plan(entries=tuple(after.values()))))
 
     # ------------------------------------------------------------ turns
 

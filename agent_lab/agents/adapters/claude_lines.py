@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from agent_lab.protocol.events import Json
+from agent_lab.protocol.events import Json, PlanEntry
 
 MAX_COUNT = (1 << 53) - 1
 """The largest whole number that every reader of an event can hold: JavaScript's."""
@@ -138,7 +138,8 @@ class Stream(Struct):
 
 
 class Tool(Struct):
-    """A call without a result yet. `reported`: a sub-agent whose report has already been shown."""
+    """A call without a result yet. `command`: of a `TaskUpdate`, the new subject. `reported`: a
+    sub-agent whose report has already been shown."""
 
     name: str
     command: str = ""
@@ -169,6 +170,7 @@ class State(Struct):
     error: str = ""
     error_text: str = ""
     session_id: str = ""
+    tasks: dict[str, PlanEntry] = {}
 
 
 decode_state = msgspec.json.Decoder(State).decode

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Literal, cast
 
+from agent_lab.agents.adapters.claude_tools import OURS, TASK_TOOLS
 from agent_lab.protocol.events import Json
 from agent_lab.protocol.reports import ContextDetail, ContextPart, ContextReport, Rule, RuleScope
 
@@ -66,6 +67,8 @@ def rules(payload: Json) -> tuple[Rule, ...]:
         rule, behavior, source = one.get("rule"), one.get("behavior"), one.get("source")
         if not isinstance(rule, str) or behavior not in ("allow", "ask", "deny"):
             continue
+        if source == "cliArg" and (rule in TASK_TOOLS or rule.startswith(OURS)):
+            continue  # how the adapter gives claude its to-do list and our tools; no grant
         said = one.get("description")
         said = said if isinstance(said, dict) else {}
         words = "".join(_text(said.get(part)) for part in ("prefix", "emphasis", "suffix"))

@@ -29,6 +29,9 @@ from agent_lab.protocol.events import (
 MAX_TEXT = 1 << 20
 """Characters of one tool result that go into the log; what is left out is said in its place."""
 
+TASK_TOOLS = ("TaskCreate", "TaskGet", "TaskList", "TaskUpdate")
+"""claude's to-do list. They touch nothing but the list."""
+
 _KINDS: Mapping[str, ToolKind] = {
     "Read": "read",
     "NotebookRead": "read",
@@ -48,6 +51,10 @@ _KINDS: Mapping[str, ToolKind] = {
     "Agent": "think",
     "Task": "think",
     "TodoWrite": "think",
+    "TaskCreate": "think",
+    "TaskGet": "think",
+    "TaskList": "think",
+    "TaskUpdate": "think",
     "ExitPlanMode": "think",
     "EnterPlanMode": "think",
     "AskUserQuestion": "think",
@@ -62,6 +69,10 @@ _LABELS: Mapping[str, str] = {
     "Agent": "Sub-agent",
     "Task": "Sub-agent",
     "TodoWrite": "Update the to-do list",
+    "TaskCreate": "Add to the to-do list",
+    "TaskUpdate": "Update the to-do list",
+    "TaskGet": "Look at the to-do list",
+    "TaskList": "Look at the to-do list",
     "ExitPlanMode": "Plan",
     "EnterPlanMode": "Start planning",
     "AskUserQuestion": "Question",
@@ -75,6 +86,7 @@ _TARGETS = (
     "pattern",
     "url",
     "query",
+    "subject",
     "description",
     "path",
     "name",
@@ -316,6 +328,39 @@ def plan_entries(input: Json) -> tuple[PlanEntry, ...]:
             case _:
                 pass
     return tuple(found)
+
+
+def tasks_after(
+    tasks: Mapping[str, PlanEntry], tool: str, subject: str, result: Json
+) -> dict[str, PlanEntry] | None:
+    """The task list after a task tool's call, by id. None: it did not change.
+
+    `subject` is the new one that a `TaskUpdate` gave, or "".
+    """
+    match tool, result:
+        case "TaskCreate", {"task": {"id": str(id), "subject": str(content)}}:
+            # A list that is done makes room for the next one.
+            over = all(entry.status == "completed" for entry in tasks.values())
+            return {**({} if over else tasks), id: PlanEntry(content)}
+        case "TaskUpdate", {"success": True, "taskId": str(id)} if id in tasks:
+            before = tasks[id]
+            status = before.status
+            match result.get("statusChange"):
+                case {"to": "deleted"}:
+                    return {each: entry for each, entry in tasks.items() if each != id}
+                case {"to": "pending" | "in_progress" | "completed" as to}:
+                    status = to
+            return {**tasks, id: PlanEntry(subject or before.content, status)}
+    return None
+
+
+def task(tasks: Mapping[str, PlanEntry], tool: str, input: Json) -> str:
+    """Which task of the list a `TaskUpdate` is about, and what it becomes; "" of other calls."""
+    match tool, input:
+        case "TaskUpdate", {"taskId": str(id), **more} if id in tasks:
+            to = _text(more.get("status")).replace("_", " ")
+            return f"{tasks[id].content}: {to}" if to else tasks[id].content
+    return ""
 
 
 def questions(input: Json) -> tuple[Question, ...]:

@@ -1,8 +1,11 @@
 /** Code of an answer into a notebook, through its own model: undo takes it back, nothing is saved by it. */
-import type { NotebookPanel } from '@jupyterlab/notebook';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import type { TranslationBundle } from '@jupyterlab/translation';
+
+import type { CellPlace, CellPlaces } from '../view/host';
 
 /** A new code cell below the active one, which it becomes; nothing is run. */
-export function insertCell({ content }: NotebookPanel, code: string): void {
+function insertCell({ content }: NotebookPanel, code: string): void {
   const model = content.model?.sharedModel;
   if (!model) {
     return;
@@ -14,7 +17,7 @@ export function insertCell({ content }: NotebookPanel, code: string): void {
 }
 
 /** The active cell's source; its outputs stay until it is run. */
-export function replaceCell({ content }: NotebookPanel, code: string): void {
+function replaceCell({ content }: NotebookPanel, code: string): void {
   const cell = content.activeCell;
   if (cell) {
     const { sharedModel } = cell.model;
@@ -23,4 +26,78 @@ export function replaceCell({ content }: NotebookPanel, code: string): void {
     });
     void content.scrollToItem(content.activeCellIndex, 'smart');
   }
+}
+
+function placeIn(notebook: NotebookPanel, trans: TranslationBundle): CellPlace | undefined {
+  const { content, context, isDisposed } = notebook;
+  if (isDisposed || !content.model) {
+    return undefined;
+  }
+  const readOnly = context.model.readOnly ? trans.__('This notebook can only be read.') : '';
+  const { activeCell } = content;
+  return {
+    insert: code => {
+      insertCell(notebook, code);
+    },
+    replace: code => {
+      replaceCell(notebook, code);
+    },
+    notInsert: readOnly,
+    notReplace:
+      readOnly ||
+      (!activeCell ? trans.__('No cell is selected.')
+      : activeCell.readOnly ? trans.__('The selected cell is locked.')
+      : '')
+  };
+}
+
+/** Where code of a session goes: `find` gives the notebook that it goes to, as long as there is one. */
+export function cellPlaces(
+  notebooks: INotebookTracker,
+  find: () => NotebookPanel | null,
+  trans: TranslationBundle
+): CellPlaces {
+  const watching = new Set<() => void>();
+  const changed = () => {
+    for (const each of [...watching]) {
+      each();
+    }
+  };
+  const known = new WeakSet<NotebookPanel>();
+  const follow = (panel: NotebookPanel) => {
+    if (known.has(panel)) {
+      return;
+    }
+    known.add(panel);
+    panel.disposed.connect(changed);
+    panel.context.pathChanged.connect(changed);
+    panel.content.modelChanged.connect(changed);
+    void panel.context.ready.then(changed);
+  };
+  const added = (_: INotebookTracker, panel: NotebookPanel) => {
+    follow(panel);
+    changed();
+  };
+  return {
+    now: () => {
+      const notebook = find();
+      return notebook ? placeIn(notebook, trans) : undefined;
+    },
+    watch: listener => {
+      if (watching.size === 0) {
+        notebooks.forEach(follow);
+        notebooks.widgetAdded.connect(added);
+        notebooks.currentChanged.connect(changed);
+        notebooks.activeCellChanged.connect(changed);
+      }
+      watching.add(listener);
+      return () => {
+        if (watching.delete(listener) && watching.size === 0) {
+          notebooks.widgetAdded.disconnect(added);
+          notebooks.currentChanged.disconnect(changed);
+          notebooks.activeCellChanged.disconnect(changed);
+        }
+      };
+    }
+  };
 }

@@ -1,5 +1,4 @@
 /** A Lumino widget around one mounted chat: finds the session, loads the bundle, says what stands in the way. */
-import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ServerConnection } from '@jupyterlab/services';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import type { Message } from '@lumino/messaging';
@@ -9,10 +8,9 @@ import { Widget } from '@lumino/widgets';
 
 import type { Changes } from '../changes';
 import type { ContextItem } from '../protocol';
-import type { ChatHandle, ChatHost, Reference, Switch } from '../view/host';
+import type { CellPlaces, ChatHandle, ChatHost, Reference, Switch } from '../view/host';
 
 import { loadBundle } from './bundle';
-import { insertCell, replaceCell } from './cells';
 import { createCard } from './card';
 import type { CardContent } from './card';
 import { RefusedError } from './client';
@@ -31,8 +29,8 @@ export interface ChatOptions {
   readonly openFile: (session: Session, path: string, line?: number) => void;
   /** Null where there are no terminals. */
   readonly openTerminal: ((session: Session, command?: string) => void) | null;
-  /** The notebook that code of a session goes to; null where there is none. */
-  readonly notebook: (session: Session) => NotebookPanel | null;
+  /** Where code of a session goes; null where there are no notebooks. */
+  readonly cells: ((session: Session) => CellPlaces) | null;
   /** What `@` can attach from the page around a session. */
   readonly references: (session: Session) => readonly Reference[];
   readonly openSession: (id: string) => void;
@@ -172,7 +170,7 @@ export class ChatWidget extends Widget {
   }
 
   private _host(session: Session): ChatHost {
-    const { changes, client, notebook, openFile, openSession, openTerminal, references, startKernel, trans, voice } =
+    const { cells, changes, client, openFile, openSession, openTerminal, references, startKernel, trans, voice } =
       this._options;
     return {
       api: client.api,
@@ -189,15 +187,7 @@ export class ChatWidget extends Widget {
           openTerminal(session, command);
         }
       }),
-      // Asked at each drawing: notebooks come and go while a chat is open.
-      get insertCell() {
-        const found = notebook(session);
-        return found ? (code: string) => insertCell(found, code) : undefined;
-      },
-      get replaceCell() {
-        const found = notebook(session);
-        return found?.content.activeCell ? (code: string) => replaceCell(found, code) : undefined;
-      },
+      ...(cells && { cells: cells(session) }),
       references: () => Promise.resolve(references(session)),
       ...(startKernel && { startKernel }),
       ...(voice && { voice }),

@@ -12,6 +12,7 @@ import { Signal } from '@lumino/signaling';
 
 import { Changes } from '../changes';
 
+import { cellPlaces } from './cells';
 import { ChatWidget } from './chatWidget';
 import { Client } from './client';
 import type { Session } from './client';
@@ -52,12 +53,12 @@ async function openTerminal(app: JupyterFrontEnd, session: Session, command?: st
 }
 
 /** The session's own notebook where it is open; for a session without one, the notebook in front. */
-function notebookOf(notebooks: INotebookTracker | null, session: Session): NotebookPanel | null {
+function notebookOf(notebooks: INotebookTracker, session: Session): NotebookPanel | null {
   const path = session.notebook?.path;
   if (path === undefined) {
-    return notebooks?.currentWidget ?? null;
+    return notebooks.currentWidget;
   }
-  return notebooks?.find(panel => panel.context.localPath === path) ?? null;
+  return notebooks.find(panel => panel.context.localPath === path) ?? null;
 }
 
 export const chats: JupyterFrontEndPlugin<IChats> = {
@@ -94,7 +95,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
           changes: service.changes,
           trans,
           startAnew,
-          notebook: session => notebookOf(notebooks, session),
+          cells: notebooks && (session => cellPlaces(notebooks, () => notebookOf(notebooks, session), trans)),
           references: session => {
             const own = notebooks?.find(panel => panel.context.localPath === session.notebook?.path);
             const notebook = own ?? notebooks?.currentWidget;

@@ -1,6 +1,7 @@
 /** What a person does with a whole session: fork it, delete it and take that back, save its transcript. */
 
 import { Rejected } from '../socket.js';
+import type { UserItem } from '../transcript.js';
 import type { Chat } from './chat.js';
 import { leaveDraft } from './composerState.js';
 import { t } from './i18n.js';
@@ -18,13 +19,13 @@ export async function request(chat: Chat, method: string, what = '', body?: unkn
   return answer;
 }
 
-/** A new session with the history up to a seq; `draft` waits in its composer. */
-export async function fork(chat: Chat, atSeq?: number, draft = ''): Promise<void> {
+/** A new session with the history before a message, which waits in its composer with all that went along. */
+export async function fork(chat: Chat, from?: UserItem): Promise<void> {
   try {
-    const answer = await request(chat, 'POST', '/fork', atSeq === undefined ? {} : { at_seq: atSeq });
+    const answer = await request(chat, 'POST', '/fork', from ? { at_seq: from.seq - 1 } : {});
     const made = (await answer.json()) as { id: string; title: string };
-    if (draft) {
-      leaveDraft(made.id, draft);
+    if (from) {
+      await leaveDraft(made.id, from.content, from.context);
     }
     if (chat.host.openSession) {
       chat.host.openSession(made.id);

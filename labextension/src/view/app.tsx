@@ -14,6 +14,7 @@ import { BypassLine } from './picks.js';
 import { PlanStrip } from './plan.js';
 import { Queue } from './queue.js';
 import { TroubleCard } from './notice.js';
+import { passOn } from './shortcutKeys.js';
 import { statusWords } from './status.js';
 import { voiceIsOn } from './voice.js';
 
@@ -31,8 +32,9 @@ export function App({ chat }: AppProps): JSX.Element {
       event.preventDefault();
       chat.stop();
     }
-    // What is typed here is for the panel, not for the shortcuts of the page around it.
+    // What is typed here is for the panel; of the shortcuts of the page only those that mean nothing here.
     event.stopPropagation();
+    passOn(event);
   };
   return (
     <ChatProvider value={chat}>

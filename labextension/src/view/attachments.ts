@@ -1,6 +1,6 @@
 /** A pasted or dropped file as a block of a prompt, judged by its bytes and not by its name. */
 
-import type { ImageBlock, ResourceBlock } from '../protocol.js';
+import type { ContentBlock, ImageBlock, ResourceBlock } from '../protocol.js';
 import { bytes } from './format.js';
 import { t, tn } from './i18n.js';
 
@@ -11,6 +11,7 @@ export interface Attached {
   readonly pasted: boolean;
 }
 
+const PASTE = 'paste:';
 const LARGEST_IMAGE = 5_000_000;
 /** Larger ones are refused by the models' API, whatever they weigh. */
 const MOST_PIXELS_A_SIDE = 8000;
@@ -59,7 +60,13 @@ export function isLong(text: string): boolean {
 export function pasted(text: string): Attached {
   const lines = text.replace(/\n$/, '').split('\n').length;
   const name = lines > 1 ? tn('pasted text, {n} line', 'pasted text, {n} lines', lines) : t('pasted text, {size}', { size: bytes(text.length) });
-  return { block: { type: 'resource', uri: 'paste:', name, mime_type: 'text/plain', text }, note: '', pasted: true };
+  return { block: { type: 'resource', uri: PASTE, name, mime_type: 'text/plain', text }, note: '', pasted: true };
+}
+
+/** What of a prompt that was made stands beside its words. Pure. */
+export function attachedOf(content: readonly ContentBlock[]): readonly Attached[] {
+  return content.flatMap(block =>
+    block.type === 'text' ? [] : [{ block, note: '', pasted: block.type === 'resource' && block.uri === PASTE }]);
 }
 
 /** The file as a block, or a sentence that says why not and what to do instead. */

@@ -11,7 +11,9 @@ import { newId, Rejected, SessionSocket } from '../socket.js';
 import type { SocketState } from '../socket.js';
 import { Fold, textOf } from '../transcript.js';
 import type { Transcript } from '../transcript.js';
+import { AnswerDrafts } from './answerDrafts.js';
 import { ComposerState } from './composerState.js';
+import { forgetDeleted } from './forget.js';
 import type { ChatHost } from './host.js';
 import { speak, t } from './i18n.js';
 import { Since } from './since.js';
@@ -33,6 +35,8 @@ export interface Trouble {
 }
 
 const PAGE = 500;
+/** The part of a queued message's draft that holds its new words; `was` holds the old ones. */
+export const QUEUED = 'queued';
 /** The close code of a session that ended and was read to the end. */
 const ENDED = 4410;
 /** A hidden page gets no frames; its title and its announcements still have to be right. */
@@ -42,6 +46,7 @@ export class Chat {
   readonly composer: ComposerState;
   /** What the next prompt is told by itself. */
   readonly happened: Since;
+  readonly answers: AnswerDrafts;
   fold: Fold | undefined;
   connection: SocketState = { name: 'connecting' };
   /** Since when the connection is lost; 0 while it is not. */
@@ -82,10 +87,12 @@ export class Chat {
     speak(host);
     this.composer = new ComposerState(host.sessionId, () => this.touch());
     this.happened = new Since(host, () => this.touch());
+    this.answers = new AnswerDrafts(host.sessionId);
   }
 
   start(draw: () => void): void {
     this.draw = draw;
+    forgetDeleted(this.host);
     const path = `/sessions/${encodeURIComponent(this.host.sessionId)}/chat`;
     this.socket = new SessionSocket(
       query => this.host.socketUrl(`${this.host.wsApi}${path}?${query}`),
@@ -188,7 +195,7 @@ export class Chat {
     this.sending = [...this.sending, { id, content, context, time }];
     this.trouble = undefined;
     this.touch();
-    this.composer.leaves(id, textOf(content), context);
+    this.composer.leaves(id, content, context);
     this.socket?.send({ type: 'prompt', content, context, ...this.happened.leaves() }, id).then(
       () => this.composer.arrived(id),
       (error: unknown) => {
@@ -382,6 +389,7 @@ export class Chat {
       this.composer.takeBack(id =>
         session.queue.some(item => item.id === id) ||
         items.some(item => item.type === 'user_message' && item.id === id));
+      this.giveBackEdited();
     }
     if (wasEmpty && fold.transcript.first_seq > 0) {
       this.hasOlder = fold.transcript.first_seq > 1;
@@ -396,6 +404,19 @@ export class Chat {
     }
   }
 
+  /** Sent, or taken out in another tab, while it was being changed: the words are not lost. */
+  private giveBackEdited(): void {
+    for (const id of this.answers.having(QUEUED)) {
+      if (!this.session?.queue.some(item => item.id === id)) {
+        const { [QUEUED]: text, was } = this.answers.get(id) ?? {};
+        this.answers.drop(id);
+        if (typeof text === 'string' && text.trim() && text.trim() !== was) {
+          this.composer.giveBack([{ type: 'text', text: text.trim() }], []);
+        }
+      }
+    }
+  }
+
   private noticed(event: Event): void {
     const { body } = event;
     if (body.type === 'user_message') {
@@ -405,6 +426,9 @@ export class Chat {
       // Also what another tab took out of the queue before this one drew it.
       const queued = new Set(body.items.map(item => item.id));
       this.sending = this.sending.filter(each => !queued.has(each.id));
+    }
+    if (body.type === 'permission_resolved') {
+      this.answers.drop(body.request_id);
     }
     if (body.type === 'turn_ended') {
       this.stopping = false;

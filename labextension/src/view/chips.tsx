@@ -110,6 +110,11 @@ export function Chips({ composer, asText }: ChipsProps): JSX.Element | null {
         {composer.attached.map(each =>
           chip(each, each.block.type === 'image' ? 'image' : 'clip', attachedLabel(each), () => composer.detach(each)))}
       </div>
+      {composer.unkept && (
+        <div class="al-composer-note al-done" role="status">
+          <span>{t('Too much to be kept in this browser: attach it again if you leave the page before sending.')}</span>
+        </div>
+      )}
     </>
   );
 }

@@ -2,7 +2,9 @@
 
 import type { ContentBlock, ContextItem } from '../protocol.js';
 import { textOf } from '../transcript.js';
+import { attachedOf } from './attachments.js';
 import type { Attached } from './attachments.js';
+import { dropHeavy, keepHeavy, loadHeavy, sizeOf } from './heavy.js';
 
 interface Draft {
   readonly text: string;
@@ -12,6 +14,8 @@ interface Draft {
 /** A prompt on its way: it stays a draft until the server has said that it has it. */
 interface Leaving extends Draft {
   readonly id: string;
+  /** Something is attached, which the database keeps under the prompt's name. */
+  readonly heavy?: boolean;
 }
 
 interface Stored extends Draft {
@@ -23,7 +27,8 @@ const SAVE_AFTER = 300;
 const LARGEST_DRAFT = 200_000;
 /** Pictures are kept apart from the words, so that they are not written again with each word. */
 const LARGEST_ATTACHED = 1_500_000;
-const PREFIX = 'agent-lab:draft:';
+export const PREFIX = 'agent-lab:draft:';
+const ATTACHED = ':attached';
 
 export class ComposerState {
   text = '';
@@ -31,6 +36,8 @@ export class ComposerState {
   version = 0;
   context: readonly ContextItem[] = [];
   attached: readonly Attached[] = [];
+  /** What is attached could not be kept: a reload would lose it. */
+  unkept = false;
 
   private element: HTMLTextAreaElement | null = null;
   private wanted = false;
@@ -41,14 +48,29 @@ export class ComposerState {
   private readonly gone = new AbortController();
   private saving: ReturnType<typeof setTimeout> | undefined;
   private stored: readonly Attached[] = [];
+  /** The database holds what is attached. */
+  private heavy = false;
 
-  constructor(sessionId: string, private readonly changed: () => void) {
+  constructor(private readonly sessionId: string, private readonly changed: () => void) {
     this.key = PREFIX + sessionId;
     const draft = load(this.key);
     this.text = draft.text;
     this.context = draft.context;
     this.left = draft.leaving;
-    this.attached = this.stored = loadAttached(`${this.key}:attached`);
+    this.attached = this.stored = loadAttached(this.key + ATTACHED);
+    void loadHeavy(sessionId).then(found => {
+      if (found.length) {
+        const alone = this.attached.length === 0;
+        this.heavy = true;
+        this.attached = [...found, ...this.attached];
+        if (alone) {
+          this.stored = this.attached;
+        } else {
+          this.saveAttached();
+        }
+        this.tell();
+      }
+    });
     // A reload may come sooner than the next save.
     window.addEventListener('pagehide', () => this.save(), { signal: this.gone.signal });
   }
@@ -96,11 +118,14 @@ export class ComposerState {
 
   attach(item: Attached): void {
     this.attached = [...this.attached, item];
+    // At once: what takes long to be written cannot be left to the page's end.
+    this.saveAttached();
     this.keep();
   }
 
   detach(item: Attached): void {
     this.attached = this.attached.filter(each => each !== item);
+    this.saveAttached();
     this.keep();
   }
 
@@ -115,26 +140,47 @@ export class ComposerState {
   /** A prompt that was refused comes back, before what has been written since. */
   giveBack(content: readonly ContentBlock[], context: readonly ContextItem[]): void {
     this.text = [textOf(content), this.text].filter(Boolean).join('\n');
-    const back = content.flatMap(block => (block.type === 'text' ? [] : [{ block, note: '', pasted: false }]));
-    this.attached = [...back, ...this.attached];
+    this.attached = [...attachedOf(content), ...this.attached];
     this.context = [...context, ...this.context];
     this.keep();
   }
 
-  leaves(id: string, text: string, context: readonly ContextItem[]): void {
-    this.leaving = [...this.leaving, { id, text, context }];
+  leaves(id: string, content: readonly ContentBlock[], context: readonly ContextItem[]): void {
+    const attached = attachedOf(content);
+    if (attached.length) {
+      void keepHeavy(this.nameOf(id), attached);
+    }
+    this.leaving = [...this.leaving, { id, text: textOf(content), context, heavy: attached.length > 0 }];
     this.save();
   }
 
   arrived(id: string): void {
+    if (this.leaving.some(each => each.id === id && each.heavy)) {
+      void dropHeavy(this.nameOf(id));
+    }
     this.leaving = this.leaving.filter(each => each.id !== id);
     this.save();
+  }
+
+  private nameOf(promptId: string): string {
+    return `${this.sessionId}:${promptId}`;
   }
 
   /** Make a draft again of what the page was left with and what is not in the log, now that it is read. */
   takeBack(isThere: (id: string) => boolean): void {
     if (this.left.length) {
       const lost = this.left.filter(({ id }) => !isThere(id));
+      for (const { id } of this.left.filter(each => each.heavy)) {
+        const name = this.nameOf(id);
+        void (isThere(id) ? Promise.resolve([]) : loadHeavy(name)).then(found => {
+          if (found.length) {
+            this.attached = [...this.attached, ...found];
+            this.keep();
+            this.saveAttached();
+          }
+          return dropHeavy(name);
+        });
+      }
       this.left = [];
       this.text = [...lost.map(({ text }) => text), this.text].filter(Boolean).join('\n');
       this.context = [...lost.flatMap(({ context }) => context), ...this.context];
@@ -173,18 +219,45 @@ export class ComposerState {
     store(this.key, !text && !context.length && !leaving.length ? undefined
       : draft.length <= LARGEST_DRAFT ? draft
       : JSON.stringify({ text, context: [], leaving: bare } satisfies Stored));
-    if (this.attached !== this.stored) {
-      this.stored = this.attached;
-      const attached = JSON.stringify(this.attached);
-      store(`${this.key}:attached`,
-        this.attached.length && attached.length <= LARGEST_ATTACHED ? attached : undefined);
+    this.saveAttached();
+  }
+
+  private saveAttached(): void {
+    if (this.attached === this.stored) {
+      return;
+    }
+    const { attached } = this;
+    this.stored = attached;
+    const small = attached.reduce((sum, each) => sum + sizeOf(each), 0) <= LARGEST_ATTACHED;
+    store(this.key + ATTACHED, attached.length && small ? JSON.stringify(attached) : undefined);
+    const told = (unkept: boolean): void => {
+      if (this.attached === attached && this.unkept !== unkept) {
+        this.unkept = unkept;
+        this.tell();
+      }
+    };
+    if (!small) {
+      this.heavy = true;
+      void keepHeavy(this.sessionId, attached).then(kept => told(!kept));
+    } else {
+      told(false);
+      if (this.heavy) {
+        this.heavy = false;
+        void dropHeavy(this.sessionId);
+      }
     }
   }
 }
 
-/** What the composer of a session that is opened next begins with. */
-export function leaveDraft(sessionId: string, text: string): void {
-  store(PREFIX + sessionId, JSON.stringify({ text, context: [], leaving: [] } satisfies Stored));
+/** What the composer of a session that is opened next begins with. Resolves when it is kept. */
+export async function leaveDraft(
+  sessionId: string, content: readonly ContentBlock[], context: readonly ContextItem[]
+): Promise<void> {
+  store(PREFIX + sessionId, JSON.stringify({ text: textOf(content), context, leaving: [] } satisfies Stored));
+  const attached = attachedOf(content);
+  if (attached.length) {
+    await keepHeavy(sessionId, attached);
+  }
 }
 
 function store(key: string, value: string | undefined): void {

@@ -17,10 +17,8 @@ export interface ChatHost {
   socketUrl(path: string): string;
   openFile?(path: string, line?: number): void;
   openTerminal?(command?: string): void;
-  /** New code cell below the active one. Undefined while there is no notebook, as is `replaceCell`. */
-  readonly insertCell?: ((code: string) => void) | undefined;
-  /** The active cell's source; undo brings the old one back. */
-  readonly replaceCell?: ((code: string) => void) | undefined;
+  /** Where code of an answer can go. Absent where the page has no notebooks. */
+  readonly cells?: CellPlaces;
   /** What the page itself can offer to `@`: cells of the notebook, the terminal beside. */
   references?(): Promise<readonly Reference[]>;
   /** Show another session in place of this one. */
@@ -43,6 +41,24 @@ export interface Switch {
   turn(on: boolean): void;
   /** Returns what ends it. */
   onChange(listener: () => void): () => void;
+}
+
+export interface CellPlaces {
+  /** Undefined while no notebook is open that it could go to. */
+  now(): CellPlace | undefined;
+  /** Calls when `now` may have become another. Returns what ends it. */
+  watch(changed: () => void): () => void;
+}
+
+/** A notebook, and the cell that is active in it. */
+export interface CellPlace {
+  /** As a new code cell below the active one; nothing is run. */
+  insert(code: string): void;
+  /** In place of the active cell's source; undo brings that back. */
+  replace(code: string): void;
+  /** Why it cannot be done now, as a sentence; "": it can. */
+  readonly notInsert: string;
+  readonly notReplace: string;
 }
 
 /** Something that `@` can attach. `item` is asked for when it is chosen. */

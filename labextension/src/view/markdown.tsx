@@ -3,15 +3,16 @@
 import { Lexer, Parser } from 'marked';
 import type { Token, Tokens } from 'marked';
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { Blocks } from './blocks.js';
 import type { Block } from './blocks.js';
+import { useBriefly } from './briefly.js';
+import { CellButtons } from './cellButtons.js';
 import { useChat } from './context.js';
 import { Formula } from './formula.js';
 import { highlight } from './highlight.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
-import type { IconName } from './icons.js';
 import { imageSource, linkTarget } from './links.js';
 import { options } from './math.js';
 import type { MathToken } from './math.js';
@@ -313,52 +314,17 @@ interface CodeProps {
 const NO_CODE = new Set(['diff', 'patch', 'text', 'txt', 'output', 'console', 'json', 'yaml', 'toml', 'csv', 'html', 'xml']);
 
 function CodeBlock({ code, language, final }: CodeProps): JSX.Element {
-  const { host } = useChat();
   const cell = final && !NO_CODE.has(language.toLowerCase());
   return (
     <div class="al-code">
       <div class="al-code-head">
         <span>{language || t('text')}</span>
-        {cell && host.insertCell && <CellButton icon="cellBelow" label={t('Insert as cell below')} act={() => put(host.insertCell, code)} />}
-        {cell && host.replaceCell && <CellButton icon="cellReplace" label={t('Replace cell')} act={() => put(host.replaceCell, code)} />}
+        {cell && <CellButtons code={code} />}
         <CopyButton text={code} />
       </div>
       <Code code={code} language={final ? language : ''} />
     </div>
   );
-}
-
-/** False when the notebook is gone since the button was drawn. */
-function put(into: ((code: string) => void) | undefined, code: string): boolean {
-  into?.(code);
-  return into !== undefined;
-}
-
-interface CellButtonProps {
-  readonly icon: IconName;
-  readonly label: string;
-  act(): boolean;
-}
-
-/** Says that it was done, since what it did may be out of sight. */
-function CellButton({ icon, label, act }: CellButtonProps): JSX.Element {
-  const [done, set] = useBriefly();
-  return (
-    <button type="button" class="al-button al-quiet al-square" aria-label={done ? t('Done') : label} title={done ? t('Done') : label}
-      onClick={() => set(act())}>
-      <Icon name={done ? 'check' : icon} />
-    </button>
-  );
-}
-
-/** A state that is true for a moment after it was set. */
-function useBriefly(): [boolean, (on: boolean) => void] {
-  const [on, set] = useState(false);
-  useEffect(() => {
-    const timer = on ? setTimeout(() => set(false), 1500) : undefined;
-    return () => clearTimeout(timer);
-  }, [on]);
-  return [on, set];
 }
 
 /** Code in its colours; with no language, as it stands. */

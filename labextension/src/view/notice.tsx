@@ -97,6 +97,8 @@ function known(reason: string, agent: string): Known | undefined {
       return { icon: 'question', title: t('The history of this session was not found') };
     case 'in_use':
       return { icon: 'lock', title: t('This session is in use elsewhere') };
+    case 'disk_full':
+      return { icon: 'warning', title: t('The disk is full') };
     case 'storage':
       return { icon: 'warning', title: t('Nothing can be stored') };
     case 'already_resolved':

@@ -4,6 +4,7 @@ import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Json, PermissionOption, PermissionRequest } from '../protocol.js';
 import type { PermissionItem, ToolItem } from '../transcript.js';
+import { useAnswerDraft } from './answerDrafts.js';
 import { useChat } from './context.js';
 import { Diff } from './diff.js';
 import { elapsed, firstLine, pretty } from './format.js';
@@ -135,8 +136,9 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
   );
   const ready = useReady();
   const [answered, setAnswered] = useState(false);
-  const [edited, edit] = useState<string>();
-  const [tell, setTell] = useState('');
+  const [edited, edit] = useAnswerDraft<string | undefined>(item.id, 'edited', undefined);
+  const [tell, setTell] = useAnswerDraft(item.id, 'tell', '');
+  const begun = useRef(false);
   const commandName = COMMAND.find(name => field(request.input, name));
   const original = commandName ? field(request.input, commandName) : pretty(request.input);
   const parsed = edited === undefined ? undefined : readInput(edited, request.input, commandName);
@@ -195,8 +197,9 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
               <textarea class="al-edit" value={edited} rows={Math.min(12, edited.split('\n').length + 1)}
                 aria-label={t('Edit the input')} spellcheck={false}
                 ref={element => {
-                  if (element && !element.dataset['ready']) {
-                    element.dataset['ready'] = '1';
+                  // One that comes back with a reload takes the focus from nothing.
+                  if (element && begun.current) {
+                    begun.current = false;
                     element.focus();
                   }
                 }}
@@ -212,7 +215,10 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
                 {commandName
                   ? <pre tabIndex={0}><Visible text={original} /></pre>
                   : <InputTable input={request.input} skip={new Set(['description'])} />}
-                <button type="button" class="al-button al-quiet" onClick={() => edit(original)}>
+                <button type="button" class="al-button al-quiet" onClick={() => {
+                  begun.current = true;
+                  edit(original);
+                }}>
                   <Icon name="edit" />{t('Edit')}
                 </button>
               </div>

@@ -4,6 +4,7 @@ import type { JSX } from 'preact';
 import { useMemo, useRef, useState } from 'preact/hooks';
 import type { PermissionOption } from '../protocol.js';
 import type { PermissionItem } from '../transcript.js';
+import { useAnswerDraft } from './answerDrafts.js';
 import { useChat } from './context.js';
 import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
@@ -16,9 +17,9 @@ import { Visible, Words } from './text.js';
 export function PlanReview({ item }: { item: PermissionItem }): JSX.Element {
   const chat = useChat();
   const { request } = item;
-  const [note, write] = useState('');
-  const [comments, comment] = useState<readonly PlanComment[]>([]);
-  const [writing, start] = useState<PlanComment>();
+  const [note, write] = useAnswerDraft(item.id, 'note', '');
+  const [comments, comment] = useAnswerDraft<readonly PlanComment[]>(item.id, 'comments', []);
+  const [writing, start] = useAnswerDraft<PlanComment | undefined>(item.id, 'writing', undefined);
   const [sent, setSent] = useState(false);
   const ready = useReady();
   const no = rejection(request);
@@ -106,10 +107,12 @@ interface PartProps {
 
 function Part({ block, index, comments, writing, write, keep, drop }: PartProps): JSX.Element {
   const at = useRef<HTMLDivElement>(null);
+  const begun = useRef(false);
   const drawn = useMemo(() => ({ key: index, token: block.token, final: true }), [block, index]);
   const begin = (): void => {
     const quote = selectedIn(at.current) || quoteOf(block.text);
     const before = comments.find(each => each.quote === quote);
+    begun.current = true;
     write(before ?? { block: index, quote, text: '' });
   };
   const words = block.text.replace(/\s+/g, ' ').slice(0, 60);
@@ -130,7 +133,10 @@ function Part({ block, index, comments, writing, write, keep, drop }: PartProps)
             {each.quote !== quoteOf(block.text) && <q><Visible text={each.quote} /></q>}
             <p dir="auto"><span class="al-strong">{t('You')}</span> <Visible text={each.text} /></p>
           </div>
-          <button type="button" class="al-button al-quiet al-square" aria-label={t('Edit the comment')} onClick={() => write(each)}><Icon name="edit" /></button>
+          <button type="button" class="al-button al-quiet al-square" aria-label={t('Edit the comment')} onClick={() => {
+            begun.current = true;
+            write(each);
+          }}><Icon name="edit" /></button>
           <button type="button" class="al-button al-quiet al-square" aria-label={t('Remove the comment')} onClick={() => drop(each)}><Icon name="cross" /></button>
         </div>
       ))}
@@ -144,8 +150,8 @@ function Part({ block, index, comments, writing, write, keep, drop }: PartProps)
             <textarea class="al-field" rows={1} value={writing.text} aria-label={t('Your comment')}
               placeholder={t('Your comment on this')}
               ref={element => {
-                if (element && !element.dataset['ready']) {
-                  element.dataset['ready'] = '1';
+                if (element && begun.current) {
+                  begun.current = false;
                   element.focus();
                 }
               }}

@@ -4,6 +4,7 @@ import type { JSX } from 'preact';
 import { useId, useState } from 'preact/hooks';
 import type { Question } from '../protocol.js';
 import type { PermissionItem } from '../transcript.js';
+import { useAnswerDraft } from './answerDrafts.js';
 import { useChat } from './context.js';
 import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
@@ -25,7 +26,7 @@ export function QuestionForm({ item }: { item: PermissionItem }): JSX.Element {
   const chat = useChat();
   const { request } = item;
   const { questions } = request;
-  const [given, give] = useState<readonly Answer[]>(questions.map(() => NOTHING));
+  const [given, give] = useAnswerDraft<readonly Answer[]>(item.id, 'given', questions.map(() => NOTHING));
   const [sent, setSent] = useState(false);
   const ready = useReady();
   const no = rejection(request);

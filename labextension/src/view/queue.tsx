@@ -1,9 +1,11 @@
 /** Messages that wait for the running turn: to change, to take back, to send at once. */
 
 import type { JSX } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useRef } from 'preact/hooks';
 import type { QueueItem } from '../protocol.js';
 import { textOf } from '../transcript.js';
+import { useAnswerDraft } from './answerDrafts.js';
+import { QUEUED } from './chat.js';
 import { useChat } from './context.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -24,20 +26,17 @@ export const Queue = memo(({ items, busy }: QueueProps): JSX.Element => (
 
 function Queued({ item, busy }: { item: QueueItem; busy: boolean }): JSX.Element {
   const chat = useChat();
-  const [text, edit] = useState<string>();
-  const unsaved = useRef('');
-  unsaved.current = text !== undefined && text.trim() !== textOf(item.content) ? text.trim() : '';
-  // Sent, or taken out in another tab, while it was being changed: the words are not lost.
-  useEffect(() => () => {
-    if (unsaved.current && !chat.session?.queue.some(each => each.id === item.id)) {
-      chat.composer.giveBack([{ type: 'text', text: unsaved.current }], []);
-    }
-  }, []);
+  const [text, edit] = useAnswerDraft<string | undefined>(item.id, QUEUED, undefined);
+  const begun = useRef(false);
   const others = item.content.filter(block => block.type !== 'text');
   const words = textOf(item.content);
+  const done = (): void => {
+    edit(undefined);
+    chat.answers.drop(item.id);
+  };
   const save = (): void => {
     const next = text?.trim();
-    edit(undefined);
+    done();
     if (next && next !== words) {
       void chat.send({ type: 'queue_edit', item_id: item.id, content: [{ type: 'text', text: next }, ...others] });
     }
@@ -48,8 +47,8 @@ function Queued({ item, busy }: { item: QueueItem; busy: boolean }): JSX.Element
         <Icon name="clock" />
         <textarea class="al-field al-grow" rows={1} value={text} aria-label={t('Edit queued message')}
           ref={element => {
-            if (element && !element.dataset['ready']) {
-              element.dataset['ready'] = '1';
+            if (element && begun.current) {
+              begun.current = false;
               element.focus();
             }
           }}
@@ -60,7 +59,7 @@ function Queued({ item, busy }: { item: QueueItem; busy: boolean }): JSX.Element
               save();
             } else if (event.key === 'Escape') {
               event.preventDefault();
-              edit(undefined);
+              done();
             }
           }} />
         <button type="button" class="al-button al-quiet" onClick={save}>{t('Save')}</button>
@@ -76,7 +75,11 @@ function Queued({ item, busy }: { item: QueueItem; busy: boolean }): JSX.Element
       {extra > 0 && <span class="al-strip-label">{t('+{n} attached', { n: extra })}</span>}
       <button type="button" class="al-button al-quiet" title={busy ? t('Stops the running turn and sends this') : t('The last turn failed, so nothing was sent by itself')}
         onClick={() => void chat.send({ type: 'queue_send_now', item_id: item.id })}>{t('Send now')}</button>
-      <button type="button" class="al-button al-quiet al-square" aria-label={t('Edit queued message')} onClick={() => edit(words)}>
+      <button type="button" class="al-button al-quiet al-square" aria-label={t('Edit queued message')} onClick={() => {
+        begun.current = true;
+        chat.answers.set(item.id, 'was', words);
+        edit(words);
+      }}>
         <Icon name="edit" />
       </button>
       <button type="button" class="al-button al-quiet al-square" aria-label={t('Remove queued message')}

@@ -10,7 +10,7 @@ const KEYS: readonly (readonly [where: string, keys: readonly (readonly [keys: s
     ['Enter', 'send; while a turn runs, queue'],
     ['Shift+Enter', 'new line'],
     ['↑ ↓', 'earlier messages, from the first and the last line'],
-    ['@', 'attach a cell, a file, the terminal, another session'],
+    ['@', 'attach a cell, a variable, a file, the terminal, another session'],
     ['/', 'commands of the agent'],
     ['Tab', 'take what is offered; go into a folder'],
     ['Shift+Ctrl+V', 'paste a long text as text, not as a chip']

@@ -2,6 +2,7 @@
 
 import composer from './composer.css';
 import conversation from './conversation.css';
+import details from './details.css';
 import dial from './dial.css';
 import sessions from './sessions.css';
 import css from './styles.css';
@@ -16,7 +17,7 @@ export function install(root: HTMLElement): () => void {
   if (!used) {
     const sheet = document.createElement('style');
     sheet.dataset['agentLab'] = '';
-    sheet.textContent = css + conversation + composer + sessions + dial;
+    sheet.textContent = css + conversation + details + composer + sessions + dial;
     home.append(sheet);
     used = { sheet, count: 0 };
     users.set(home, used);

@@ -27,6 +27,8 @@ export function field(input: Json, ...names: readonly string[]): string {
 const NAMES: Readonly<Record<string, string>> = {
   NotebookEdit: 'Edit notebook', WebFetch: 'Fetch', WebSearch: 'Search the web', Grep: 'Search',
   Glob: 'Find files', Agent: 'Sub-agent', Task: 'Sub-agent', TodoWrite: 'Update the to-do list',
+  TaskCreate: 'Add to the to-do list', TaskUpdate: 'Update the to-do list', TaskGet: 'Look at the to-do list',
+  TaskList: 'Look at the to-do list',
   ExitPlanMode: 'Plan', EnterPlanMode: 'Start planning', AskUserQuestion: 'Question',
   ToolSearch: 'Look for a tool', MultiEdit: 'Edit', LS: 'List'
 };
@@ -62,7 +64,7 @@ export function toolIcon(item: ToolItem): IconName {
       return 'run';
     }
   }
-  if (item.name === 'TodoWrite') {
+  if (/^(?:TodoWrite|Task(?:Create|Update|Get|List))$/.test(item.name)) {
     return 'todo';
   }
   return item.name === 'AskUserQuestion' ? 'question' : ICONS[item.kind];

@@ -1,4 +1,4 @@
-/** A person's prompt: a tinted band, with what was sent beneath. */
+/** A person's prompt: a tinted band, with what was sent beneath, word for word. */
 
 import type { JSX } from 'preact';
 import type { ContentBlock, ContextItem } from '../protocol.js';
@@ -33,12 +33,22 @@ function Band({ id, content, context, time, note, action }: BandProps): JSX.Elem
   const text = textOf(content);
   const others = content.filter(block => block.type !== 'text');
   const cut = text.length > LONG && !whole;
+  const along = others.length > 0 || context.length > 0;
   return (
     <div class="al-prompt">
       <p dir="auto"><Visible text={cut ? `${text.slice(0, LONG)}…` : text} /></p>
-      <span class="al-prompt-side">{action}<time dateTime={time}>{clock(time)}</time></span>
+      <span class="al-prompt-side">
+        {action}
+        {!along && (
+          <button type="button" class="al-button al-quiet al-square al-what" aria-label={t('What was sent')} title={t('What was sent')}
+            aria-expanded={shown} onClick={() => show(!shown)}>
+            <Icon name="review" />
+          </button>
+        )}
+        <time dateTime={time}>{clock(time)}</time>
+      </span>
       {cut && <button type="button" class="al-link" onClick={() => showWhole(true)}>{t('Show more')}</button>}
-      {(others.length > 0 || context.length > 0 || note) && (
+      {(along || note) && (
         <div class="al-sent">
           {others.map(block => (
             <span>
@@ -49,7 +59,7 @@ function Band({ id, content, context, time, note, action }: BandProps): JSX.Elem
           {context.map(item => (
             <span><Icon name={contextIcon(item)} /><Visible text={contextLabel(item)} /></span>
           ))}
-          {(context.length > 0 || others.length > 0) && (
+          {along && (
             <button type="button" class="al-link" aria-expanded={shown} onClick={() => show(!shown)}>
               {t('What was sent')}
             </button>
@@ -59,6 +69,13 @@ function Band({ id, content, context, time, note, action }: BandProps): JSX.Elem
       )}
       {shown && (
         <div class="al-sent-all">
+          {text && (
+            <div class="al-preview">
+              <div class="al-preview-head">{t('Your words, as they were sent')}</div>
+              <pre tabIndex={0}><Visible text={text} /></pre>
+            </div>
+          )}
+          {!along && <p class="al-muted">{t('Nothing else went along.')}</p>}
           {others.map(block =>
             block.type === 'image'
               ? <img class="al-picture" alt={t('Image')} src={`data:${block.mime_type};base64,${block.data}`} />
@@ -93,8 +110,8 @@ export function ForkButton({ item }: { item: UserItem }): JSX.Element {
   const chat = useChat();
   return (
     <button type="button" class="al-button al-quiet al-square al-fork" aria-label={t('Fork from here')}
-      title={t('Fork from here: a new session with what came before, and this message to write anew')}
-      onClick={() => void fork(chat, item.seq - 1, textOf(item.content))}>
+      title={t('Fork from here: a new session with what came before; this message and all that went along wait there to be sent anew')}
+      onClick={() => void fork(chat, item)}>
       <Icon name="branch" />
     </button>
   );

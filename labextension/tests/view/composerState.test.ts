@@ -26,11 +26,13 @@ const leave = (state: ComposerState): void => {
   state.dispose();
 };
 
+const said = (text: string) => [{ type: 'text', text }] as const;
+
 test('what was on its way is a draft again, unless it arrived', () => {
   const before = open();
-  before.leaves('a', 'first', []);
-  before.leaves('b', 'second', [{ type: 'file', path: 'x' }]);
-  before.leaves('c', 'third', []);
+  before.leaves('a', said('first'), []);
+  before.leaves('b', said('second'), [{ type: 'file', path: 'x' }]);
+  before.leaves('c', said('third'), []);
   before.arrived('c');
   before.setText('begun');
   leave(before);
@@ -48,7 +50,7 @@ test('what was on its way is a draft again, unless it arrived', () => {
 
 test('a page that ends before the log was read keeps it for the next one', () => {
   const first = open();
-  first.leaves('a', 'words', []);
+  first.leaves('a', said('words'), []);
   leave(first);
   leave(open());
   const third = open();
@@ -58,7 +60,7 @@ test('a page that ends before the log was read keeps it for the next one', () =>
 
 test('what arrived leaves nothing behind', () => {
   const state = open();
-  state.leaves('a', 'words', []);
+  state.leaves('a', said('words'), []);
   state.arrived('a');
   leave(state);
   assert.equal(localStorage.getItem('agent-lab:draft:one'), null);

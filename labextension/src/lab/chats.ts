@@ -11,6 +11,7 @@ import { Signal } from '@lumino/signaling';
 
 import { Changes } from '../changes';
 
+import { expectBundle } from './bundle';
 import { ChatWidget } from './chatWidget';
 import { Client } from './client';
 import type { Session } from './client';
@@ -64,6 +65,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
   optional: [INotebookTracker, ITranslator],
   provides: IChats,
   activate(app: JupyterFrontEnd, notebooks: INotebookTracker | null, translator: ITranslator | null): IChats {
+    expectBundle();
     const trans = (translator ?? nullTranslator).load('agent_lab');
     const client = new Client(app.serviceManager.serverSettings);
     // In the order of use, the last used at the end.

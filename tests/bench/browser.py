@@ -20,6 +20,7 @@ from .servers import TOKEN, Missing, Server
 READY_MS = 60_000
 QUIET_SECONDS = 1.5
 CALIBRATIONS = 60
+TASKS = "disabled-by-default-devtools.timeline"
 WIDTH, HEIGHT = 1280, 900
 
 # Nothing of the browser's own may load, sync or ask while figures are taken.
@@ -161,6 +162,37 @@ async def go_to_lab(page: Page, server: Server) -> None:
     await page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=READY_MS)
     await page.wait_for_selector(".jp-LauncherCard", timeout=READY_MS)
     await page.evaluate("window.jupyterapp.restored.then(() => true)")
+
+
+@asynccontextmanager
+async def watched_tasks(page: Page) -> AsyncIterator[list[float]]:
+    """Fills the list, at the end, with the milliseconds that each task of the page's thread took.
+
+    Of that thread's own clock, as script times are: a task that had to wait for other programs is
+    no longer one for that. The page's thread is the one that was busiest.
+    """
+    browser = page.context.browser
+    assert browser is not None
+    system = await browser.new_browser_cdp_session()
+    events: list[dict[str, Any]] = []
+    complete = asyncio.Event()
+    system.on("Tracing.dataCollected", lambda said: events.extend(said["value"]))
+    system.on("Tracing.tracingComplete", lambda _said: complete.set())
+    config = {"includedCategories": [TASKS], "excludedCategories": ["*"]}
+    await system.send("Tracing.start", {"traceConfig": config, "transferMode": "ReportEvents"})
+    tasks: list[float] = []
+    yield tasks
+    await system.send("Tracing.end")
+    await complete.wait()
+    threads: dict[tuple[int, int], list[float]] = {}
+    main: set[tuple[int, int]] = set()
+    for event in events:
+        thread = event["pid"], event["tid"]
+        if event["name"] == "RunTask" and "tdur" in event:
+            threads.setdefault(thread, []).append(event["tdur"] / 1000)
+        elif event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain":
+            main.add(thread)
+    tasks += max((threads.get(thread, []) for thread in main), key=sum)
 
 
 async def clock_offset(page: Page) -> tuple[float, float]:

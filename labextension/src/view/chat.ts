@@ -14,6 +14,8 @@ import type { Transcript } from '../transcript.js';
 import { ComposerState } from './composerState.js';
 import type { ChatHost } from './host.js';
 import { speak, t } from './i18n.js';
+import { keptOf } from './kept.js';
+import type { Kept } from './kept.js';
 import { statusWords } from './status.js';
 import { now } from './ticking.js';
 
@@ -57,7 +59,7 @@ export class Chat {
   version = 0;
 
   /** What parts of the panel remember while they are off the page. */
-  readonly kept = new Map<string, boolean | number | string | undefined>();
+  readonly kept: Kept;
 
   private socket: SessionSocket | undefined;
   private readonly arrived: Event[] = [];
@@ -77,6 +79,7 @@ export class Chat {
 
   constructor(readonly host: ChatHost) {
     speak(host.translate?.bind(host));
+    this.kept = keptOf(host.sessionId);
     this.composer = new ComposerState(host.sessionId, () => this.touch());
   }
 

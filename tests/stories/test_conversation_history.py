@@ -10,14 +10,46 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from playwright.sync_api import Page, expect
 
+from agent_lab.protocol.events import (
+    AgentMessage,
+    DiffBlock,
+    TextBlock,
+    ToolCall,
+    ToolCallUpdate,
+)
 from tests.bench.history import LAST_WORDS, lay
 from tests.kernel.jupyter_process import FAKE_AGENT
 from tests.stories.lab import Lab, running_lab
+from tests.stories.panel import settle
 from tests.stories.test_turns import same_session
 
 pytestmark = pytest.mark.story
 
 MESSAGES = 1_000
+LINES = 300
+# Cards with much in them, at the end of the history.
+LONG_CARDS = (
+    ToolCall(tool_call_id="t-edit", title="Edit report.py", name="Edit", kind="edit"),
+    ToolCallUpdate(
+        tool_call_id="t-edit",
+        status="completed",
+        content=(
+            DiffBlock("report.py", None, "".join(f"new line {n}\n" for n in range(LINES)), 1),
+        ),
+    ),
+    AgentMessage(message_id="m-between", content=(TextBlock("Now look it up."),)),
+    ToolCall(
+        tool_call_id="t-look",
+        title="Look it up",
+        name="mcp__tables__look",
+        raw_input={"table": "orders", "columns": ["region", "amount"]},
+    ),
+    ToolCallUpdate(
+        tool_call_id="t-look",
+        status="completed",
+        content=(TextBlock("".join(f"row {n}\n" for n in range(LINES))),),
+    ),
+)
 
 # Up by half a view a frame until the beginning is there; what is read must not move by itself in
 # the frame after. Gives what was seen.
@@ -58,7 +90,7 @@ def long_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, st
     home = folder / "claude" / "projects" / "fake"
     for place in (home, folder / "root", folder / "sessions"):
         place.mkdir(parents=True)
-    laying = lay(folder / "sessions", folder / "root", messages=MESSAGES)
+    laying = lay(folder / "sessions", folder / "root", messages=MESSAGES, also=LONG_CARDS)
     with ThreadPoolExecutor(1) as another:  # in this thread Playwright's loop runs
         past = another.submit(asyncio.run, laying).result()
     environment = {"CLAUDE_CONFIG_DIR": str(folder / "claude"), "FAKE_AGENT_HOME": str(home)}
@@ -87,6 +119,59 @@ def test_a_long_history_is_read_to_its_beginning(long_lab: tuple[Lab, str], page
     expect(panel.log.get_by_text(LAST_WORDS)).to_be_in_viewport()
     expect(newest).to_have_attribute("aria-expanded", "true")
 
+    # The browser's own search (Ctrl+F is this) finds what is far away, and brings it into sight.
+    prompt = panel.log.locator(".al-prompt > p").filter(has_text=first)
+    expect(prompt).to_have_count(0)
+    assert panel.log.locator(".al-far .al-far").count() > 10, "far boxes are one box together"
+    assert page.evaluate("words => window.find(words, true, true, true)", first[:60])
+    expect(prompt.first).to_be_in_viewport()
+
+
+def test_what_was_opened_stays_open_far_away_and_in_a_new_panel(
+    long_lab: tuple[Lab, str], page: Page
+) -> None:
+    lab, session = long_lab
+    panel = same_session(page, lab, session)
+    expect(panel.log.get_by_text(LAST_WORDS)).to_be_in_viewport()
+
+    def closed() -> None:
+        for title in ("Edit report.py", "Look it up"):
+            expect(panel.tool(title)).to_have_attribute("aria-expanded", "false")
+
+    def opened() -> None:
+        expect(panel.tool("Edit report.py")).to_have_attribute("aria-expanded", "true")
+        expect(panel.tool("Edit report.py")).to_contain_text(f"new line {LINES - 1}")
+        look = panel.tool("Look it up")
+        expect(look.get_by_role("button", name="Input")).to_have_attribute("aria-expanded", "true")
+        expect(look).to_contain_text('"columns"')
+        expect(look).to_contain_text("row 150")
+
+    closed()
+    for title in ("Edit report.py", "Look it up"):
+        panel.tool(title).get_by_role("button").first.click()
+    panel.tool("Edit report.py").get_by_role("button", name="Show more").click()
+    panel.tool("Look it up").get_by_role("button", name="Input").click()
+    panel.tool("Look it up").get_by_role("button", name="Show more").click()
+    opened()
+
+    panel.log.locator(".al-prompt").last.click()  # the focus leaves the card, which it would hold
+    panel.log.press("Home")
+    expect(panel.tool("Look it up")).to_have_count(0)
+    panel.log.press("End")
+    opened()
+
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.dispose()")
+    expect(panel.region).to_have_count(0)
+    page.evaluate(
+        "id => void window.jupyterapp.commands.execute('agent-lab:open', {session: id})", session
+    )
+    opened()
+    # A page that is loaded anew shows all as it came.
+    page.reload()
+    settle(page)
+    expect(panel.log.get_by_text(LAST_WORDS)).to_be_in_viewport()
+    closed()
+
 
 def test_what_is_far_away_is_found_and_selected(long_lab: tuple[Lab, str], page: Page) -> None:
     lab, session = long_lab
@@ -96,7 +181,7 @@ def test_what_is_far_away_is_found_and_selected(long_lab: tuple[Lab, str], page:
     # As the browser's own search does it: words in a box that is hidden until they are found.
     found = panel.log.evaluate(
         """log => {
-          const far = log.querySelector('.al-far[hidden="until-found"]');
+          const far = log.querySelector('.al-far[data-chunk][hidden="until-found"]');
           far.dispatchEvent(new Event('beforematch', { bubbles: true }));
           return [far.dataset.chunk, far.textContent.length];
         }"""

@@ -185,12 +185,15 @@ export function wordsOf(chunk: Chunk): string {
   return words.join('\n');
 }
 
+/** Of markdown, what stands between words that are read as one. */
+const MARKS = /\*\*|`+|^#+ /gm;
+
 function wordsOfItem(item: Item): string {
   switch (item.type) {
     case 'user_message':
       return textOf(item.content);
     case 'agent_message':
-      return item.text;
+      return item.text.replace(MARKS, '');
     case 'tool_call':
       return item.title;
     default:

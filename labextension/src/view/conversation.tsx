@@ -127,48 +127,21 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       }
     }
   };
-  // The browser's own search has found words in a part that is not drawn, and says so before it goes
-  // there; other ways to find (`window.find`, a reader's) only select them.
-  const sought = useRef<{ readonly key: number; readonly words: string } | null>(null);
+  // The browser's own search has found words in a part that is not drawn: it goes there by itself.
   useEffect(() => {
-    const element = inner.current;
-    const reveal = (chunk: HTMLElement): void => {
-      if (past.current) {
+    const found = ({ target }: Event): void => {
+      const chunk = target instanceof Element ? target.closest<HTMLElement>('.al-far[data-chunk]') : null;
+      if (chunk && log.current && past.current) {
         following.current = false;
         past.current.near = new Set([...past.current.near, Number(chunk.dataset['chunk'])]);
-        top.current += chunk.getBoundingClientRect().top - (log.current?.getBoundingClientRect().top ?? 0);
+        top.current += chunk.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
         windowAgain();
       }
     };
-    const found = ({ target }: Event): void => {
-      const chunk = farAround(target instanceof Node ? target : null);
-      if (chunk) {
-        reveal(chunk);
-      }
-    };
-    const selected = (): void => {
-      const selection = document.getSelection();
-      const chunk = selection?.isCollapsed === false ? farAround(selection.anchorNode) : null;
-      if (selection && chunk && element?.contains(chunk) && chunk.contains(selection.focusNode)) {
-        sought.current = { key: Number(chunk.dataset['chunk']), words: selection.toString() };
-        reveal(chunk);
-      }
-    };
+    const element = inner.current;
     element?.addEventListener('beforematch', found);
-    document.addEventListener('selectionchange', selected);
-    return () => {
-      element?.removeEventListener('beforematch', found);
-      document.removeEventListener('selectionchange', selected);
-    };
+    return () => element?.removeEventListener('beforematch', found);
   }, []);
-  useLayoutEffect(() => {
-    const wanted = sought.current;
-    const chunk = wanted && inner.current?.querySelector(`[data-chunk="${wanted.key}"]:not(.al-far)`);
-    if (chunk) {
-      sought.current = null;
-      holding(chunk, wanted.words).scrollIntoView({ block: 'center' });
-    }
-  });
   // What a person opens stays under the pointer: it is not scrolled away to follow the end.
   const onOpen = (event: MouseEvent): void => {
     if (event.target instanceof Element && event.target.closest('[aria-expanded]')) {
@@ -294,22 +267,6 @@ class Past {
 function useAgain(): () => void {
   const [, set] = useState(0);
   return useCallback(() => set(n => n + 1), []);
-}
-
-/** The chunk around a place that is far away and not drawn. */
-function farAround(node: Node | null): HTMLElement | null {
-  const element = node instanceof Element ? node : node?.parentElement;
-  return element?.closest<HTMLElement>('.al-far[data-chunk]') ?? null;
-}
-
-/** The smallest element below `root` that holds these words; `root` itself where they are not. */
-function holding(root: Element, words: string): Element {
-  let found = root;
-  for (let next: Element | undefined = root; next; ) {
-    found = next;
-    next = [...found.children].find(child => child.textContent.includes(words));
-  }
-  return found;
 }
 
 function firstInSight(log: HTMLElement): { element: Element; top: number } | null {

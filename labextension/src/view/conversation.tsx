@@ -134,7 +134,7 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       if (chunk && log.current && past.current) {
         following.current = false;
         past.current.near = new Set([...past.current.near, Number(chunk.dataset['chunk'])]);
-        top.current += chunk.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
+        top.current = log.current.scrollTop + chunk.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
         windowAgain();
       }
     };

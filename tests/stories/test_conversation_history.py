@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from agent_lab.protocol.events import (
     AgentMessage,
+    AnyBody,
     DiffBlock,
     TextBlock,
     ToolCall,
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.story
 MESSAGES = 1_000
 LINES = 300
 # Cards with much in them near the end of the history, and enough after them that they can be far.
-LONG_CARDS = (
+LONG_CARDS: tuple[AnyBody, ...] = (
     ToolCall(tool_call_id="t-edit", title="Edit report.py", name="Edit", kind="edit"),
     ToolCallUpdate(
         tool_call_id="t-edit",

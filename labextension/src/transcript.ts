@@ -129,9 +129,12 @@ export class Fold {
   /** Grows with each change. */
   version = 0;
 
-  private place = new Map<string, number>();
+  /** Where each item is, counted from a fixed point: what is put before them moves no one. */
+  private readonly place = new Map<string, number>();
+  /** What the first item's place is. */
+  private start = 0;
   /** Events that change an item which may lie in an older page, by that item's key. */
-  private late = new Map<string, Event[]>();
+  private readonly late = new Map<string, Event[]>();
   private turnKnown = false;
 
   constructor(session: Session) {
@@ -158,7 +161,10 @@ export class Fold {
     this.version += 1;
   }
 
-  /** Put a page of older events before what is there. What came later stays what counts. */
+  /**
+   * Put a page of older events before what is there. What came later stays what counts. It costs what
+   * the page costs, however much is there.
+   */
   prepend(events: readonly Event[]): void {
     const mine = this.transcript;
     const before = mine.first_seq || Infinity;
@@ -168,55 +174,56 @@ export class Fold {
         older.push(event);
       }
     }
-    const gone = new Set<number>();
-    for (const [key, late] of this.late) {
-      if (older.place.has(key)) {
+    const gone: number[] = [];
+    for (const key of older.place.keys()) {
+      const index = this.indexOf(key);
+      const late = this.late.get(key);
+      if (late) {
         late.forEach(event => older.foldItem(event));
-        const own = this.place.get(key);
-        if (own !== undefined) {
-          gone.add(own);
+        if (index !== undefined) {
+          gone.push(index);
         }
-      } else {
-        older.late.set(key, [...(older.late.get(key) ?? []), ...late]);
-      }
-    }
-    for (const [key, index] of this.place) {
-      const first = older.find(key);
-      const then = mine.items[index];
-      if (first && then && !gone.has(index)) {
-        const joined = join(first, then);
+      } else if (index !== undefined) {
+        const joined = join(older.find(key)!, mine.items[index]!);
         if (joined) {
           older.set(key, joined);
-          gone.add(index);
+          gone.push(index);
         }
       }
     }
-    const offset = older.transcript.items.length;
-    const shifted: number[] = [];
-    let kept = 0;
-    const items = older.transcript.items;
-    mine.items.forEach((item, index) => {
-      shifted.push(gone.has(index) ? -1 : offset + kept);
-      if (!gone.has(index)) {
-        kept += 1;
-        items.push(item);
-      }
-    });
-    for (const [key, index] of this.place) {
-      const at = shifted[index] ?? -1;
-      if (at >= 0) {
-        older.place.set(key, at);
-      }
+    for (const [key, late] of older.late) {
+      this.late.set(key, older.place.has(key) ? late : [...late, ...(this.late.get(key) ?? [])]);
     }
-    mine.items = items;
+    this.putBefore(older, gone.sort((a, b) => a - b));
     mine.first_seq = older.transcript.first_seq || mine.first_seq;
     if (!this.turnKnown) {
       mine.turn = older.transcript.turn;
       this.turnKnown = older.turnKnown;
     }
-    this.place = older.place;
-    this.late = older.late;
+    this.forget();
     this.version += 1;
+  }
+
+  /** Those `gone` (their indices, ascending) have become part of an older one. */
+  private putBefore(older: Fold, gone: readonly number[]): void {
+    const mine = this.transcript;
+    const last = gone.at(-1);
+    if (last !== undefined) {
+      // What lies behind the last of them keeps its place; only what lies before it moves.
+      for (const [key, place] of this.place) {
+        const index = place - this.start;
+        if (index <= last) {
+          this.place.set(key, place + gone.filter(each => each >= index).length);
+        }
+      }
+    }
+    const removed = new Set(gone);
+    const kept = removed.size ? mine.items.filter((_, index) => !removed.has(index)) : mine.items;
+    mine.items = older.transcript.items.concat(kept);
+    this.start -= older.transcript.items.length - removed.size;
+    for (const [key, place] of older.place) {
+      this.place.set(key, place + this.start);
+    }
   }
 
   /** The same JSON as the Python fold's. */
@@ -224,21 +231,36 @@ export class Fold {
     return this.transcript;
   }
 
+  private indexOf(key: string): number | undefined {
+    const place = this.place.get(key);
+    return place === undefined ? undefined : place - this.start;
+  }
+
   private find(key: string): Item | undefined {
-    const index = this.place.get(key);
+    const index = this.indexOf(key);
     return index === undefined ? undefined : this.transcript.items[index];
   }
 
   private set(key: string, item: Item): void {
-    this.transcript.items[this.place.get(key)!] = item;
+    this.transcript.items[this.indexOf(key)!] = item;
   }
 
   private add(key: string, item: Item): void {
-    this.place.set(key, this.transcript.items.length);
+    this.place.set(key, this.start + this.transcript.items.length);
     this.transcript.items.push(item);
   }
 
+  /** Nothing lies before the first event: what waits for something older waits for nothing. */
+  private forget(): void {
+    if (this.transcript.first_seq === 1) {
+      this.late.clear();
+    }
+  }
+
   private remember(key: string, event: Event): void {
+    if (this.transcript.first_seq === 1) {
+      return;
+    }
     const known = this.late.get(key);
     if (known) {
       known.push(event);

@@ -55,6 +55,20 @@ for (const name of names) {
     }
   });
 
+  test(`${name}: events go on after an older page was put before`, () => {
+    const all = events(name);
+    const whole = fold(startSession(), all);
+    const ordered = all.filter((event, i) => all.slice(0, i).every(other => other.seq < event.seq));
+    for (let cut = 1; cut < ordered.length; cut += 1) {
+      const paged = new Fold(startSession());
+      const later = Math.ceil((cut + ordered.length) / 2);
+      ordered.slice(cut, later).forEach(event => paged.push(event));
+      paged.prepend(ordered.slice(0, cut));
+      ordered.slice(later).forEach(event => paged.push(event));
+      assert.deepEqual(plain(paged.transcript.items), plain(whole.items), `cut before event ${cut}`);
+    }
+  });
+
   test(`${name}: only the item an event is about is replaced`, () => {
     const folding = new Fold(startSession());
     for (const event of events(name)) {
@@ -65,6 +79,27 @@ for (const name of names) {
     }
   });
 }
+
+test('what stands between two halves that are joined is still found', () => {
+  const event = (seq: number, body: object): Event => {
+    const at = { seq, session_id: 's', turn_id: 't', time: '2026-01-01T00:00:00Z' };
+    const decoded = decodeEvent({ ...at, ...body });
+    assert.ok(!('type' in decoded), JSON.stringify(decoded));
+    return decoded;
+  };
+  const said = (text: string): object => ({ type: 'agent_message_chunk', message_id: 'm', text });
+  const call = { type: 'tool_call', tool_call_id: 'c', title: 'Look', name: 'Look', kind: 'other', status: 'pending' };
+  const folding = new Fold(startSession());
+  folding.push(event(9002, call));
+  folding.push(event(9003, said(' there')));
+  folding.prepend([event(9001, said('Hello'))]);
+  folding.push(event(9004, { type: 'tool_call_update', tool_call_id: 'c', status: 'completed' }));
+  folding.push(event(9005, said('!')));
+  const [message, tool, ...more] = folding.transcript.items;
+  assert.equal(message?.type === 'agent_message' && message.text, 'Hello there!');
+  assert.equal(tool?.type === 'tool_call' && tool.status, 'completed');
+  assert.deepEqual(more, []);
+});
 
 test('an event that is not understood is kept', () => {
   const frame = parseFrame('{"seq":1,"session_id":"s","turn_id":null,"time":"t","type":"new","x":1}');

@@ -30,6 +30,7 @@ MEASURES: dict[str, Measure] = {
     "startup": startup.startup,
     "page": page.weight,
     "open": page.open_session,
+    "first": page.first_paint,
     "dom": page.token_to_dom,
     "answer": conversation.long_answer,
     "scroll": conversation.scrolled,

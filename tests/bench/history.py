@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,18 +52,32 @@ def prose(source: random.Random, words: int) -> str:
 
 
 async def lay(
-    data_dir: Path, root: Path, *, messages: int | None = None, megabytes: float | None = None
+    data_dir: Path,
+    root: Path,
+    *,
+    messages: int | None = None,
+    megabytes: float | None = None,
+    also: Sequence[AnyBody] = (),
 ) -> Past:
-    """A stopped session of so many messages (asked and answered), or of so many MB on the wire."""
+    """A stopped session of so many messages (asked and answered), or of so many MB on the wire.
+
+    `also` is part of its last turn.
+    """
     log = EventLog(data_dir / "sessions.sqlite")
     await log.open()
     try:
-        return await _fill(log, root, messages, megabytes)
+        return await _fill(log, root, messages, megabytes, also)
     finally:
         await log.close()
 
 
-async def _fill(log: EventLog, root: Path, messages: int | None, megabytes: float | None) -> Past:
+async def _fill(
+    log: EventLog,
+    root: Path,
+    messages: int | None,
+    megabytes: float | None,
+    also: Sequence[AnyBody],
+) -> Past:
     source = random.Random(20)  # the same text in each run
     time = now()
     session = Session(
@@ -84,7 +98,7 @@ async def _fill(log: EventLog, root: Path, messages: int | None, megabytes: floa
             turn_id = str(uuid.uuid4())
             written += 2
             at_end = written >= messages if messages else size >= (megabytes or 0) * 1e6
-            for body in _turn(source, LAST_WORDS if at_end else ""):
+            for body in _turn(source, LAST_WORDS if at_end else "", also if at_end else ()):
                 session.last_seq += 1
                 event = Event(session.last_seq, session.id, turn_id, time, body)
                 data = encode(body)
@@ -103,7 +117,7 @@ async def _fill(log: EventLog, root: Path, messages: int | None, megabytes: floa
     return Past(session.id, written, size)
 
 
-def _turn(source: random.Random, last_words: str) -> Iterator[AnyBody]:
+def _turn(source: random.Random, last_words: str, also: Sequence[AnyBody]) -> Iterator[AnyBody]:
     """A turn as a real one is stored: a thought, a tool and its output, a page of markdown."""
     tool = f"toolu_{uuid.uuid4().hex[:20]}"
     question = prose(source, 15)
@@ -122,6 +136,7 @@ def _turn(source: random.Random, last_words: str) -> Iterator[AnyBody]:
         raw_output={"stdout": output, "stderr": "", "interrupted": False},
         content=(TextBlock(output),),
     )
+    yield from also
     answer = (
         f"## {prose(source, 4)}\n\n{prose(source, 60)} **{prose(source, 3)}**.\n\n{CODE}\n\n"
         f"- {prose(source, 9)}\n- {prose(source, 9)}\n\n{last_words or prose(source, 20)}"

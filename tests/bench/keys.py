@@ -5,20 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from playwright.async_api import Page
+from playwright.async_api import Locator, Page
 
-from .browser import chromium, open_lab
-from .clients import new_session
+from . import panel
 from .measures import Run
 from .report import Figure, median, percentile
-from .servers import (
-    built_front_end,
-    bundle,
-    claude_program,
-    claude_surroundings,
-    jupyter,
-    scripted_model,
-)
 
 ADDED_MS = 16.0
 KEYS_APART_SECONDS = 0.08
@@ -44,35 +35,21 @@ box => {
 
 async def typing(run: Run) -> AsyncIterator[Figure]:
     """The same keys in the same composer, while nothing happens and while 2,000 tokens stream."""
-    front_end, program = built_front_end(), claude_program()
-    bundle()
     count = run.pick(2000, 500)
-    async with scripted_model() as model, chromium() as browser:
-        environment = claude_surroundings(run.folder, model)
-        async with jupyter(
-            run.folder, environment=environment, agent=program, lab=True, front_end=front_end
-        ) as server:
-            session = await new_session(server.url)
-            page, traffic = await open_lab(browser, server)
-            await traffic.quiet()
-            await page.evaluate(
-                "session => window.jupyterapp.commands.execute('agent-lab:open', { session })",
-                session,
-            )
-            box = page.get_by_role("textbox", name="Message the agent")
-            await box.fill("echo: warm")
-            await box.press("Enter")
-            state = page.locator(".al-state")
-            await state.get_by_text("Idle").wait_for()
-            await box.evaluate(WATCH)
-            seconds = count / TOKENS_A_SECOND
-            await typed(page, 2)
-            idle = await typed(page, seconds * 0.8)
-            await box.fill(f"stream {count} tokens at {TOKENS_A_SECOND}/s")
-            await box.press("Enter")
-            await state.get_by_text("Writing").wait_for()
-            busy = await typed(page, seconds * 0.8)
-            still = await state.get_by_text("Writing").count()
+    async with panel.with_claude(run) as (page, box):
+        await box.fill("echo: warm")
+        await box.press("Enter")
+        state = page.locator(".al-state")
+        await state.get_by_text("Idle").wait_for()
+        await box.evaluate(WATCH)
+        seconds = count / TOKENS_A_SECOND
+        await typed(page, box, 2)
+        idle = await typed(page, box, seconds * 0.8)
+        await box.fill(f"stream {count} tokens at {TOKENS_A_SECOND}/s")
+        await box.press("Enter")
+        await state.get_by_text("Writing").wait_for()
+        busy = await typed(page, box, seconds * 0.8)
+        still = await state.get_by_text("Writing").count()
     yield Figure(
         what=f"key → its letter on the screen, p95, {count:,} tokens at {TOKENS_A_SECOND}/s",
         here=percentile(busy, 95),
@@ -87,7 +64,7 @@ async def typing(run: Run) -> AsyncIterator[Figure]:
     )
 
 
-async def typed(page: Page, seconds: float) -> list[float]:
+async def typed(page: Page, box: Locator, seconds: float) -> list[float]:
     """Milliseconds of each key; what was typed is taken away again."""
     await page.evaluate("window.typed.length = 0")
     keys = int(seconds / KEYS_APART_SECONDS)
@@ -96,5 +73,5 @@ async def typed(page: Page, seconds: float) -> list[float]:
         await asyncio.sleep(KEYS_APART_SECONDS)
     await page.wait_for_function("keys => window.typed.length >= keys", arg=keys)
     found: list[float] = await page.evaluate("window.typed")
-    await page.get_by_role("textbox", name="Message the agent").fill("")
+    await box.fill("")
     return found

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from playwright.async_api import Page
+from playwright.async_api import Locator, Page
 
-from .browser import Traffic, chromium, clock_offset, open_lab
-from .clients import API, call, new_session
+from . import panel
+from .browser import READY_MS, Traffic, chromium, clock_offset, open_lab
+from .clients import API, call
 from .history import LAST_WORDS, Past, lay
 from .measures import Run
 from .report import Figure, median, percentile
@@ -17,48 +18,13 @@ from .servers import (
     FAKE_AGENT,
     built_front_end,
     bundle,
-    claude_program,
-    claude_surroundings,
     jupyter,
-    scripted_model,
 )
 
 MB = 1e6
 FRAME_MS = 16.0
 LONG_TASK_MS = 50.0
-PAINTED_MS = 60_000
 
-# Opens a session as its card in the launcher does, and tells when its last words were painted: two
-# frames after they came into the document, the first one draws them.
-OPEN = """
-async ([session, words]) => {
-  const shown = () => [...document.querySelectorAll('.al-log')].some(
-    log => log.checkVisibility() && log.textContent.includes(words));
-  const frame = () => new Promise(done => requestAnimationFrame(done));
-  await frame();
-  const began = performance.now();
-  const painted = new Promise(done => {
-    const look = () => {
-      if (shown()) {
-        watch.disconnect();
-        requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - began)));
-      }
-    };
-    const watch = new MutationObserver(look);
-    watch.observe(document.body, { subtree: true, childList: true, characterData: true });
-  });
-  void window.jupyterapp.commands.execute('agent-lab:open', { session });
-  return await painted;
-}
-"""
-CLOSE = """
-async () => {
-  for (const widget of [...window.jupyterapp.shell.widgets('main')]) {
-    if (widget.id.startsWith('agent-lab-')) widget.dispose();
-  }
-  await new Promise(done => setTimeout(done, 500));
-}
-"""
 # Each change of the document is searched for the stamps after the last one seen. Text that was
 # drawn before is not read again: the search goes on where it stopped, in the live message only.
 WATCH = """
@@ -94,6 +60,37 @@ WATCH = """
   };
   requestAnimationFrame(frame);
 }
+"""
+
+
+# Two moments of a page that comes up with a chat in its layout: JupyterLab's own word that its
+# layout is back, and the frame that shows the conversation.
+MOMENTS = """
+words => {
+  let app;
+  Object.defineProperty(window, 'jupyterapp', {
+    get: () => app,
+    set: made => {
+      app = made;
+      void made.restored.then(() => performance.mark('shell'));
+    }
+  });
+  const watch = new MutationObserver(() => {
+    const log = document.querySelector('.al-log');
+    if (log?.checkVisibility() && !performance.getEntriesByName('panel').length) {
+      performance.mark('panel');
+    }
+    if (log?.checkVisibility() && log.textContent.includes(words)) {
+      watch.disconnect();
+      requestAnimationFrame(() => requestAnimationFrame(() => performance.mark('chat')));
+    }
+  });
+  watch.observe(document, { subtree: true, childList: true, characterData: true });
+}
+"""
+MOMENT = """
+() => Object.fromEntries(['shell', 'panel', 'chat'].map(
+  name => [name, performance.getEntriesByName(name)[0]?.startTime]))
 """
 
 
@@ -147,11 +144,10 @@ async def open_session(run: Run) -> AsyncIterator[Figure]:
         page, traffic = await open_lab(browser, server)
         await traffic.quiet()
         for number, past in enumerate(pasts):
-            async with asyncio.timeout(PAINTED_MS / 1000):
-                took = await page.evaluate(OPEN, [past.session_id, LAST_WORDS])
+            took = await panel.painted(page, past.session_id, LAST_WORDS)
             if number:
-                sizes[past.messages].append(float(took))
-            await page.evaluate(CLOSE)
+                sizes[past.messages].append(took)
+            await panel.close(page)
             await call(server.url, "POST", f"{API}/sessions/{past.session_id}/end", {})
     yield Figure(
         what=f"open a session of {many:,} messages to painted",
@@ -166,35 +162,57 @@ async def open_session(run: Run) -> AsyncIterator[Figure]:
     )
 
 
+async def first_paint(run: Run) -> AsyncIterator[Figure]:
+    """JupyterLab comes up with the chat in its layout, again and again."""
+    front_end = built_front_end(production=True)
+    bundle()
+    past = await lay(run.folder / "sessions", run.room("root"), messages=10)
+    after: list[float] = []
+    shell: list[float] = []
+    async with (
+        chromium() as browser,
+        jupyter(run.folder, lab=True, front_end=front_end, agent=FAKE_AGENT) as server,
+    ):
+        page, traffic = await open_lab(browser, server)
+        await traffic.quiet()
+        await panel.painted(page, past.session_id, LAST_WORDS)
+        await traffic.quiet()  # the layout is saved a moment later
+        await page.add_init_script(f"({MOMENTS})({json.dumps(LAST_WORDS)})")
+        for number in range(run.pick(9, 3) + 1):
+            await page.reload()
+            await page.wait_for_function(
+                "() => ['shell', 'chat'].every(name => performance.getEntriesByName(name).length)",
+                timeout=READY_MS,
+            )
+            await traffic.quiet()
+            moments = await page.evaluate(MOMENT)
+            if number:  # the first one only fills the browser's cache
+                after.append(moments["chat"] - moments["shell"])
+                shell.append(moments["shell"])
+    yield Figure(
+        what="JupyterLab's layout is back → the chat in it is painted",
+        here=median(after),
+        unit="ms",
+        target=150.0,
+        digits=0,
+        note=f"{min(after):.0f} to {max(after):.0f} ms in {len(after)} reloads; the layout itself "
+        f"is back after {median(shell):.0f} ms",
+    )
+
+
 async def token_to_dom(run: Run) -> AsyncIterator[Figure]:
     """1,500 stamped tokens of the real claude, seen when they change the page's document."""
-    front_end, program = built_front_end(), claude_program()
-    bundle()
     count = run.pick(1500, 300)
-    async with scripted_model() as model, chromium() as browser:
-        environment = claude_surroundings(run.folder, model)
-        async with jupyter(
-            run.folder, environment=environment, agent=program, lab=True, front_end=front_end
-        ) as server:
-            session = await new_session(server.url)
-            page, traffic = await open_lab(browser, server)
-            await traffic.quiet()
-            await page.evaluate(
-                "session => window.jupyterapp.commands.execute('agent-lab:open', { session })",
-                session,
-            )
-            for rate in (50, 200):
-                seen, offset, doubt = await watched(
-                    page, f"stream {count} tokens at {rate}/s, stamped"
-                )
-                for figure in drawn(seen, offset, doubt, count, rate):
-                    yield figure
+    async with panel.with_claude(run) as (page, box):
+        for rate in (50, 200):
+            prompt = f"stream {count} tokens at {rate}/s, stamped"
+            seen, offset, doubt = await watched(page, box, prompt)
+            for figure in drawn(seen, offset, doubt, count, rate):
+                yield figure
 
 
-async def watched(page: Page, prompt: str) -> tuple[dict[str, Any], float, float]:
+async def watched(page: Page, box: Locator, prompt: str) -> tuple[dict[str, Any], float, float]:
     """Send a prompt by hand; what WATCH saw until its turn was over, and the clocks' offset."""
-    chat = page.get_by_role("region", name="Agent chat")
-    box = chat.get_by_role("textbox", name="Message the agent")
     await box.fill(prompt)
     offset, doubt = await clock_offset(page)
     await page.evaluate(WATCH)

@@ -11,6 +11,39 @@ export interface Bundle {
 
 let failures = 0;
 
+/** Says for this server that the page before this one showed a panel. */
+const SHOWN = (): string => `agent-lab:panel-shown:${PageConfig.getBaseUrl()}`;
+
+const addressOf = (): string => URLExt.join(PageConfig.getBaseUrl(), 'static/agent_lab/chat.js');
+
+/**
+ * Fetch the bundle beside all else that a page fetches at its start, where it will be wanted soon: the
+ * page before showed a panel, so this one is likely to come up with it.
+ */
+export function expectBundle(): void {
+  try {
+    if (localStorage.getItem(SHOWN()) === null) {
+      return;
+    }
+    // Set again by the panel; a page that shows none leaves the next one in peace.
+    localStorage.removeItem(SHOWN());
+  } catch {
+    return; // a page that may keep nothing expects nothing
+  }
+  const link = document.createElement('link');
+  link.rel = 'modulepreload';
+  link.href = addressOf();
+  document.head.append(link);
+}
+
+function remember(): void {
+  try {
+    localStorage.setItem(SHOWN(), '1');
+  } catch {
+    return; // the next page is only a little later
+  }
+}
+
 /**
  * Raises the browser's TypeError where the file cannot be had.
  *
@@ -18,11 +51,13 @@ let failures = 0;
  * runs a bundle older than the server, and an unchanged one costs a 304.
  */
 export async function loadBundle(): Promise<Bundle> {
-  const url = URLExt.join(PageConfig.getBaseUrl(), 'static/agent_lab/chat.js');
+  const url = addressOf();
   // A browser may remember a failed import for as long as the page lives, so the next try needs another address.
   const address = failures === 0 ? url : `${url}?try=${String(failures)}`;
   try {
-    return (await import(/* webpackIgnore: true */ address)) as Bundle;
+    const bundle = (await import(/* webpackIgnore: true */ address)) as Bundle;
+    remember();
+    return bundle;
   } catch (error) {
     failures += 1;
     throw error;

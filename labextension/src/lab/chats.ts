@@ -12,6 +12,7 @@ import { Signal } from '@lumino/signaling';
 
 import { Changes } from '../changes';
 
+import { expectBundle } from './bundle';
 import { cellPlaces } from './cells';
 import { ChatWidget } from './chatWidget';
 import { Client } from './client';
@@ -73,6 +74,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
     settings: ISettingRegistry | null,
     translator: ITranslator | null
   ): IChats {
+    expectBundle();
     const trans = (translator ?? nullTranslator).load('agent_lab');
     share(trans);
     const voice = settings ? new SettingSwitch(settings, 'voice') : undefined;

@@ -102,7 +102,17 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
           ...(trust === undefined ? {} : { trust })
         });
       const { session } = args;
-      const source: SessionSource = session === undefined ? create : () => chats.client.get(session);
+      // Asked for at once: nothing is made by it, so it need not wait for the bundle.
+      let asked = session === undefined ? undefined : chats.client.get(session);
+      asked?.catch(() => undefined); // the chat awaits it, and says what is wrong
+      const source: SessionSource =
+        session === undefined
+          ? create
+          : () => {
+              const found = asked ?? chats.client.get(session);
+              asked = undefined;
+              return found;
+            };
 
       const tools = createTools();
       const pane = new TerminalPane({

@@ -16,6 +16,8 @@ import { ComposerState } from './composerState.js';
 import { forgetDeleted } from './forget.js';
 import type { ChatHost } from './host.js';
 import { speak, t } from './i18n.js';
+import { keptOf } from './kept.js';
+import type { Kept } from './kept.js';
 import { Since } from './since.js';
 import { statusWords } from './status.js';
 import { now } from './ticking.js';
@@ -65,7 +67,7 @@ export class Chat {
   version = 0;
 
   /** What parts of the panel remember while they are off the page. */
-  readonly kept = new Map<string, boolean | number | string | undefined>();
+  readonly kept: Kept;
 
   private socket: SessionSocket | undefined;
   private readonly arrived: Event[] = [];
@@ -85,6 +87,7 @@ export class Chat {
 
   constructor(readonly host: ChatHost) {
     speak(host);
+    this.kept = keptOf(host.sessionId);
     this.composer = new ComposerState(host.sessionId, () => this.touch());
     this.happened = new Since(host, () => this.touch());
     this.answers = new AnswerDrafts(host.sessionId);

@@ -39,6 +39,49 @@ export class Chunks {
   }
 }
 
+/** Chunks that are one box while none of them is near: a page lays out and paints few boxes fast. */
+export interface Group {
+  readonly key: number;
+  readonly chunks: readonly Chunk[];
+  /** How many sections they have. */
+  readonly size: number;
+}
+
+/** Bits of a number, so that which chunks of a group are near is one. */
+const GROUP = 32;
+const groupOf = (chunk: Chunk): number => Math.floor(chunk.key / GROUP);
+const bitOf = (key: number): number => 1 << (key % GROUP);
+
+/** The chunks in groups, each one replaced when one of its chunks is. */
+export function grouped(chunks: readonly Chunk[], before: readonly Group[]): readonly Group[] {
+  const known = new Map(before.map(group => [group.key, group]));
+  const list: Group[] = [];
+  for (let from = 0; from < chunks.length; ) {
+    const key = groupOf(chunks[from]!);
+    let to = from + 1;
+    while (to < chunks.length && groupOf(chunks[to]!) === key) {
+      to += 1;
+    }
+    const now = chunks.slice(from, to);
+    const then = known.get(key);
+    const same = then?.chunks.length === now.length && now.every((chunk, index) => chunk === then.chunks[index]);
+    list.push(same ? then : { key, chunks: now, size: now.reduce((sum, chunk) => sum + chunk.sections.length, 0) });
+    from = to;
+  }
+  return list;
+}
+
+/** Which chunks of a group are near, as bits; 0: none. */
+export function nearIn(group: Group, keys: ReadonlySet<number>): number {
+  let bits = 0;
+  for (const { key } of group.chunks) {
+    bits |= keys.has(key) ? bitOf(key) : 0;
+  }
+  return bits;
+}
+
+export const isNear = (chunk: Chunk, bits: number): boolean => (bits & bitOf(chunk.key)) !== 0;
+
 /** How high a section is thought to be (px) before the first one was measured. */
 const GUESS = 240;
 
@@ -142,12 +185,15 @@ export function wordsOf(chunk: Chunk): string {
   return words.join('\n');
 }
 
+/** Of markdown, what stands between words that are read as one. */
+const MARKS = /\*\*|`+|^#+ /gm;
+
 function wordsOfItem(item: Item): string {
   switch (item.type) {
     case 'user_message':
       return textOf(item.content);
     case 'agent_message':
-      return item.text;
+      return item.text.replace(MARKS, '');
     case 'tool_call':
       return item.title;
     default:

@@ -2,10 +2,10 @@
 
 import type { JSX } from 'preact';
 import { useCallback, useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import type { Item } from '../transcript.js';
+import type { Fold, Item } from '../transcript.js';
 import type { Chat, Sending } from './chat.js';
-import { Chunks, Heights, nearOf, wordsOf } from './chunks.js';
-import type { Chunk, Near } from './chunks.js';
+import { Chunks, grouped, Heights, isNear, nearIn, nearOf, wordsOf } from './chunks.js';
+import type { Chunk, Group, Near } from './chunks.js';
 import { Markdown } from './markdown.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -42,11 +42,12 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
   const anchor = useRef<{ element: Element; top: number } | null>(null);
   const past = useRef<Past | null>(null);
   past.current ??= new Past();
-  const { sections, chunks, heights } = past.current;
+  const { chunks, heights } = past.current;
   const { transcript } = chat;
   const before = chunks.list;
-  const list = transcript ? sections.update(transcript.items) : [];
-  const all = chunks.update(list);
+  past.current.update(chat.fold);
+  const { list } = past.current.sections;
+  const all = chunks.list;
   const windowAgain = useAgain();
 
   // Older ones are put above what is being read: it has to stay where it is on the screen.
@@ -126,14 +127,14 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       }
     }
   };
-  // The browser's own search has found words in a part that is not drawn.
+  // The browser's own search has found words in a part that is not drawn: it goes there by itself.
   useEffect(() => {
-    const found = (event: Event): void => {
-      const chunk = event.target instanceof Element ? event.target.closest<HTMLElement>('[data-chunk]') : null;
-      if (chunk && past.current) {
+    const found = ({ target }: Event): void => {
+      const chunk = target instanceof Element ? target.closest<HTMLElement>('.al-far[data-chunk]') : null;
+      if (chunk && log.current && past.current) {
         following.current = false;
         past.current.near = new Set([...past.current.near, Number(chunk.dataset['chunk'])]);
-        top.current = chunk.offsetTop;
+        top.current = log.current.scrollTop + chunk.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
         windowAgain();
       }
     };
@@ -202,12 +203,12 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
         <div ref={inner}>
           {chat.hasOlder && <Older chat={chat} log={log} />}
           {empty && <Empty chat={chat} />}
-          {all.map((chunk, index) => {
+          {past.current.groups.map((group, index, { length }) => {
             const from = at;
-            at += chunk.sections.length;
+            at += group.size;
             return (
-              <ChunkRows key={chunk.key} chunk={chunk} heights={heights} near={near.keys.has(chunk.key)}
-                last={index === all.length - 1} live={Math.min(chunk.sections.length, Math.max(0, running - from))} />
+              <GroupRows key={group.key} group={group} heights={heights} near={nearIn(group, near.keys)}
+                last={index === length - 1} live={Math.min(group.size, Math.max(0, running - from))} />
             );
           })}
           {chat.sending.map((each: Sending) => (
@@ -240,9 +241,22 @@ class Past {
   readonly sections = new Sections();
   readonly chunks = new Chunks();
   readonly heights = new Heights();
+  groups: readonly Group[] = [];
+  private fold: Fold | undefined;
+  private version = 0;
   near: ReadonlySet<number> = new Set();
   /** Drawn wherever they are: what has the focus, and what is selected. */
   pinned: ReadonlySet<number> = new Set();
+
+  /** Reads the fold where it has changed: while one scrolls, it has not. */
+  update(fold: Fold | undefined): void {
+    if (fold !== this.fold || (fold && fold.version !== this.version)) {
+      this.fold = fold;
+      this.version = fold?.version ?? 0;
+      const chunks = this.chunks.update(this.sections.update(fold?.transcript.items ?? []));
+      this.groups = grouped(chunks, this.groups);
+    }
+  }
 
   /** Something else is to be drawn than is. */
   isOther({ keys, more }: Near): boolean {
@@ -291,6 +305,38 @@ function pinnedIn(log: HTMLElement, chunks: readonly Chunk[]): ReadonlySet<numbe
 /** Without it nothing can be said to be hidden only until it is searched for. */
 const SEARCHABLE = typeof document !== 'undefined' && 'onbeforematch' in document;
 
+/** Laid out by nobody, but found by the browser's search; where there is no such thing, it is only empty. */
+const hiddenUntilFound = (height: number): { style: { height: string }; hidden?: 'until-found' } => ({
+  style: { height: `${height}px` },
+  ...(SEARCHABLE ? { hidden: 'until-found' } : {})
+});
+
+interface GroupProps {
+  readonly group: Group;
+  readonly heights: Heights;
+  /** The bits of those chunks that are near. */
+  readonly near: number;
+  readonly last: boolean;
+  readonly live: number;
+}
+
+const GroupRows = memo(({ group, heights, near, last, live }: GroupProps): JSX.Element => {
+  const { chunks } = group;
+  let at = 0;
+  return (
+    <div class={near ? 'al-chunk' : 'al-chunk al-far'} {...(near ? {} : hiddenUntilFound(heights.sum(chunks, 0, chunks.length)))}>
+      {chunks.map((chunk, index) => {
+        const from = at;
+        at += chunk.sections.length;
+        return (
+          <ChunkRows key={chunk.key} chunk={chunk} heights={heights} near={isNear(chunk, near)}
+            last={last && index === chunks.length - 1} live={Math.min(chunk.sections.length, Math.max(0, live - from))} />
+        );
+      })}
+    </div>
+  );
+});
+
 interface ChunkProps {
   readonly chunk: Chunk;
   readonly heights: Heights;
@@ -327,8 +373,7 @@ const ChunkRows = memo(({ chunk, heights, near, last, live }: ChunkProps): JSX.E
       </div>
     )
     : (
-      <div class="al-chunk al-far" data-chunk={key} ref={at} style={{ height: `${heights.of(chunk)}px` }}
-        {...(SEARCHABLE ? { hidden: 'until-found' } : {})}>
+      <div class="al-chunk al-far" data-chunk={key} ref={at} {...hiddenUntilFound(heights.of(chunk))}>
         {SEARCHABLE ? wordsOf(chunk) : null}
       </div>
     );

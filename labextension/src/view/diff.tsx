@@ -1,21 +1,28 @@
 /** A change to a file: coloured lines that also say − and +. */
 
 import type { JSX } from 'preact';
-import { useMemo, useState } from 'preact/hooks';
+import { useMemo } from 'preact/hooks';
 import type { DiffBlock } from '../protocol.js';
 import { useChat } from './context.js';
 import { diffLines } from './diffLines.js';
 import type { DiffLine } from './diffLines.js';
 import { t } from './i18n.js';
+import { useKept } from './kept.js';
 import { memo } from './memo.js';
 import { Visible } from './text.js';
 import { relative } from './tools.js';
 
 const FIRST = 40;
 
-export const Diff = memo(({ block }: { block: DiffBlock }): JSX.Element => {
+interface DiffProps {
+  readonly block: DiffBlock;
+  /** Its own in its session; a change that is only asked about is named by its file. */
+  readonly name?: string;
+}
+
+export const Diff = memo(({ block, name }: DiffProps): JSX.Element => {
   const { host, session } = useChat();
-  const [most, show] = useState(FIRST);
+  const [most, show] = useKept<number>(`diff:${name ?? block.path}`, FIRST);
   const lines = useMemo(() => diffLines(block.old_text, block.new_text), [block]);
   const path = relative(block.path, session?.workspace.cwd ?? '');
   return (

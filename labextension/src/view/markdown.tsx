@@ -13,6 +13,7 @@ import { Formula } from './formula.js';
 import { highlight } from './highlight.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
+import { useKept } from './kept.js';
 import { imageSource, linkTarget } from './links.js';
 import { options } from './math.js';
 import type { MathToken } from './math.js';
@@ -277,7 +278,7 @@ export function Link({ href, children }: { href: string; children: ComponentChil
 
 function Picture({ src, alt }: { src: string; alt: string }): JSX.Element {
   const { host } = useChat();
-  const [asked, ask] = useState(false);
+  const [asked, ask] = useKept<boolean>(`image:${src}`, false);
   const source = imageSource(src);
   if (source.kind === 'inline' || (source.kind === 'remote' && asked)) {
     return <img class="al-picture" src={source.src} alt={alt} referrerpolicy="no-referrer" />;

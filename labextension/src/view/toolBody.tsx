@@ -1,7 +1,6 @@
 /** The inside of a tool call: input, output, diffs, pictures, links to the files. */
 
 import type { JSX } from 'preact';
-import { useState } from 'preact/hooks';
 import type { Json, ToolContent } from '../protocol.js';
 import type { ToolItem } from '../transcript.js';
 import { useChat } from './context.js';
@@ -9,6 +8,7 @@ import { Diff } from './diff.js';
 import { pretty } from './format.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
+import { useKept } from './kept.js';
 import { Code, Markdown } from './markdown.js';
 import { plain, Visible } from './text.js';
 import { field, fieldsOf, isSubAgent, relative } from './tools.js';
@@ -22,8 +22,10 @@ export function ToolBody({ item }: { item: ToolItem }): JSX.Element {
     <>
       <Places item={item} />
       <Input item={item} />
-      {shown.map(block => <Content block={block} markdown={isSubAgent(item)} />)}
-      {settled && shown.every(empty) && item.raw_output !== null && <Output text={pretty(item.raw_output)} />}
+      {shown.map(block => (
+        <Content block={block} name={`${item.id}:${item.content.indexOf(block)}`} markdown={isSubAgent(item)} />
+      ))}
+      {settled && shown.every(empty) && item.raw_output !== null && <Output name={`${item.id}:raw`} text={pretty(item.raw_output)} />}
       {settled && item.raw_output === null && shown.every(empty) && <div class="al-foot-note">{t('No output')}</div>}
     </>
   );
@@ -68,14 +70,21 @@ function Input({ item }: { item: ToolItem }): JSX.Element | null {
   }
   const prompt = isSubAgent(item) ? field(input, 'prompt') : '';
   if (prompt) {
-    return <Folded label={t('Prompt')} text={prompt} />;
+    return <Folded name={item.id} label={t('Prompt')} text={prompt} />;
   }
   const rest = Object.keys(fieldsOf(input)).filter(name => !TOLD.has(name));
-  return rest.length ? <Folded label={t('Input')} text={pretty(input)} json /> : null;
+  return rest.length ? <Folded name={item.id} label={t('Input')} text={pretty(input)} json /> : null;
 }
 
-export function Folded({ label, text, json = false }: { label: string; text: string; json?: boolean }): JSX.Element {
-  const [open, set] = useState(false);
+interface FoldedProps {
+  readonly name: string;
+  readonly label: string;
+  readonly text: string;
+  readonly json?: boolean;
+}
+
+function Folded({ name, label, text, json = false }: FoldedProps): JSX.Element {
+  const [open, set] = useKept<boolean>(`folded:${name}`, false);
   return (
     <div class="al-folded">
       <button type="button" class="al-link" aria-expanded={open} onClick={() => set(!open)}>
@@ -86,14 +95,20 @@ export function Folded({ label, text, json = false }: { label: string; text: str
   );
 }
 
-function Content({ block, markdown }: { block: ToolContent; markdown: boolean }): JSX.Element | null {
+interface ContentProps {
+  readonly block: ToolContent;
+  readonly name: string;
+  readonly markdown: boolean;
+}
+
+function Content({ block, name, markdown }: ContentProps): JSX.Element | null {
   switch (block.type) {
     case 'text':
-      return markdown ? <div class="al-answer"><Markdown text={block.text} done /></div> : <Output text={block.text} />;
+      return markdown ? <div class="al-answer"><Markdown text={block.text} done /></div> : <Output name={name} text={block.text} />;
     case 'terminal':
       return (
         <>
-          {block.output && <Output text={block.output} />}
+          {block.output && <Output name={name} text={block.output} />}
           {block.exit_code !== null && block.exit_code !== 0 && (
             <div class="al-foot-note al-error">{t('Exit code {code}', { code: block.exit_code })}</div>
           )}
@@ -102,13 +117,13 @@ function Content({ block, markdown }: { block: ToolContent; markdown: boolean })
     case 'image':
       return <img class="al-picture" alt={t('Output of the tool')} src={`data:${safeMime(block.mime_type)};base64,${block.data}`} />;
     case 'resource':
-      return block.text ? <Output text={block.text} /> : <div class="al-foot-note"><Visible text={block.name || block.uri} /></div>;
+      return block.text ? <Output name={name} text={block.text} /> : <div class="al-foot-note"><Visible text={block.name || block.uri} /></div>;
     case 'diff':
-      return <Diff block={block} />;
+      return <Diff block={block} name={name} />;
     case 'cell_diff': {
       const { notebook, cell_id, old_source, new_source } = block.change;
       const path = `${notebook} · ${cell_id}`;
-      return <Diff block={{ type: 'diff', path, old_text: old_source, new_text: new_source ?? '', line: null }} />;
+      return <Diff block={{ type: 'diff', path, old_text: old_source, new_text: new_source ?? '', line: null }} name={name} />;
     }
   }
 }
@@ -120,8 +135,8 @@ const FIRST_CHARACTERS = 3000;
 /** Each press of "Show more" shows this many times as much, so that no press blocks the page. */
 const GROWTH = 12;
 
-export function Output({ text }: { text: string }): JSX.Element {
-  const [times, grow] = useState(1);
+function Output({ name, text }: { name: string; text: string }): JSX.Element {
+  const [times, grow] = useKept<number>(`shown:${name}`, 1);
   const limit = FIRST_CHARACTERS * times;
   // Codes are taken out of a part only, so a ten-megabyte output costs what is shown of it.
   const clean = plain(text.slice(0, limit * 2)).replace(/\n$/, '');

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import type { Item } from '../../src/transcript';
-import { Chunks, Heights, nearOf, wordsOf } from '../../src/view/chunks';
+import { Chunks, grouped, Heights, isNear, nearIn, nearOf, wordsOf } from '../../src/view/chunks';
 import { Sections } from '../../src/view/sections';
 
 const prompt = (seq: number): Item =>
@@ -91,4 +91,38 @@ test('a guessed height stays when others are measured', () => {
 test('the words of what is not drawn can be searched', () => {
   const [chunk] = drawn(turns(1, 2));
   assert.equal(wordsOf(chunk!), 'asked 1\nsaid 2\nasked 9\nsaid 10');
+});
+
+test('of markdown, what is read together is found together', () => {
+  const text = '## A title\n\nThe **mean of `region`** is 2 * 3.';
+  const [chunk] = drawn([prompt(1), { ...said(2), text } as Item]);
+  assert.equal(wordsOf(chunk!), 'asked 1\nA title\n\nThe mean of region is 2 * 3.');
+});
+
+test('far chunks are few groups, and a group is another one only where a chunk of it is', () => {
+  const sections = new Sections();
+  const chunks = new Chunks();
+  const items = turns(1, 2000);
+  const list = drawn(items, sections, chunks);
+  const before = grouped(list, []);
+  assert.ok(before.length < list.length / 25);
+  assert.deepEqual(before.flatMap(group => group.chunks), list);
+  assert.equal(before.reduce((sum, group) => sum + group.size, 0), sections.list.length);
+  assert.deepEqual(grouped(list, before), before);
+
+  items[2001] = { ...items[2001]!, text: 'said more' } as Item;
+  const after = grouped(drawn(items, sections, chunks), before);
+  assert.equal(after.filter(group => !before.includes(group)).length, 1);
+});
+
+test('which chunks of a group are near is told by bits', () => {
+  const list = drawn(turns(1, 2000));
+  const groups = grouped(list, []);
+  const keys = new Set([list[31]!.key, list[40]!.key]);
+  const near = groups.flatMap(group => {
+    const bits = nearIn(group, keys);
+    return group.chunks.filter(chunk => isNear(chunk, bits));
+  });
+  assert.deepEqual(near, [list[31], list[40]]);
+  assert.equal(groups.filter(group => nearIn(group, keys) === 0).length, groups.length - 2);
 });

@@ -80,7 +80,56 @@ class TerminalBlock(Struct, frozen=True, tag="terminal", tag_field="type"):
     exit_code: int | None = None
 
 
-ToolContent: TypeAlias = TextBlock | ImageBlock | ResourceBlock | DiffBlock | TerminalBlock
+class CellChange(Struct, frozen=True):
+    """What becomes of one cell. `old_source` is what the change was made for: another source is a
+    conflict. Insert: `cell_id` is the id that the cell will have. `after_cell_id` "": at the top.
+    """
+
+    operation: Literal["insert", "edit", "delete", "move"]
+    notebook: str
+    cell_id: str
+    cell_type: str = "code"
+    old_source: str | None = None
+    new_source: str | None = None
+    after_cell_id: str | None = None
+
+
+class CellDiffBlock(Struct, frozen=True, tag="cell_diff", tag_field="type"):
+    change: CellChange
+
+
+ToolContent: TypeAlias = (
+    TextBlock | ImageBlock | ResourceBlock | DiffBlock | TerminalBlock | CellDiffBlock
+)
+
+
+class Effect(Struct, frozen=True):
+    """Something that running a cell would do. `certain` False: as far as can be told without."""
+
+    kind: Literal["rebinds", "deletes", "writes", "installs", "runs", "unknown"]
+    name: str
+    detail: str = ""
+    certain: bool = True
+
+
+class TrialSide(Struct, frozen=True):
+    """One version of a cell as it was tried: `memory` is in bytes, `outputs` are nbformat's."""
+
+    status: Literal["ok", "error", "timeout", "memory", "signal"]
+    seconds: float
+    memory: int | None = None
+    outputs: tuple[dict[str, Json], ...] = ()
+    text: str = ""
+    error: str = ""
+
+
+class Trial(Struct, frozen=True):
+    """A cell tried before and after a change. `reason` says why it was refused or failed."""
+
+    status: Literal["running", "done", "refused", "failed"]
+    reason: str = ""
+    before: TrialSide | None = None
+    after: TrialSide | None = None
 
 
 class Location(Struct, frozen=True, omit_defaults=True):
@@ -91,7 +140,18 @@ class Location(Struct, frozen=True, omit_defaults=True):
 class ContextItem(Struct, frozen=True, omit_defaults=True):
     """Something sent along with a prompt, shown as a chip: what it is and where it came from."""
 
-    type: Literal["cell", "output", "error", "variable", "selection", "terminal", "file", "diff"]
+    type: Literal[
+        "cell",
+        "output",
+        "error",
+        "variable",
+        "selection",
+        "terminal",
+        "file",
+        "diff",
+        "since",
+        "trial",
+    ]
     label: str = ""
     text: str = ""
     notebook: str = ""
@@ -330,16 +390,27 @@ class Plan(Body, frozen=True, kw_only=True, tag="plan"):
 
 class PermissionRequest(Body, frozen=True, kw_only=True, tag="permission_request"):
     """`kind` question: `questions` holds the form. `kind` plan: `description` is the plan's
-    markdown."""
+    markdown. `kind` cell_change: `change` says which; `effects` None: not known (yet)."""
 
     request_id: str
-    kind: Literal["tool", "question", "plan"]
+    kind: Literal["tool", "question", "plan", "cell_change"]
     title: str
     options: tuple[PermissionOption, ...]
     tool_call_id: str | None = None
     description: str = ""
     input: Json = None
     questions: tuple[Question, ...] = ()
+    change: CellChange | None = None
+    effects: tuple[Effect, ...] | None = None
+    trial: Trial | None = None
+
+
+class PermissionUpdated(Body, frozen=True, kw_only=True, tag="permission_updated"):
+    """More is known about a request that waits; absent fields did not change."""
+
+    request_id: str
+    effects: tuple[Effect, ...] | UnsetType = UNSET
+    trial: Trial | UnsetType = UNSET
 
 
 class PermissionResolved(Body, frozen=True, kw_only=True, tag="permission_resolved"):
@@ -430,6 +501,7 @@ AnyBody: TypeAlias = (
     | ToolCallUpdate
     | Plan
     | PermissionRequest
+    | PermissionUpdated
     | PermissionResolved
     | QueueUpdated
     | Usage

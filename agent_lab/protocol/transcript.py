@@ -29,6 +29,7 @@ from agent_lab.protocol.events import (
     Origin,
     PermissionRequest,
     PermissionResolved,
+    PermissionUpdated,
     Plan,
     PlanEntry,
     QueueUpdated,
@@ -270,6 +271,10 @@ class Fold:
                             id=body.request_id, seq=seq, time=time, turn_id=turn, request=body
                         ),
                     )
+            case PermissionUpdated():
+                found = self._find(f"permission:{body.request_id}")
+                if isinstance(found, PermissionItem):
+                    found.request = amended(found.request, body)
             case PermissionResolved():
                 found = self._find(f"permission:{body.request_id}")
                 if isinstance(found, PermissionItem) and found.outcome is None:
@@ -414,6 +419,15 @@ def text_of(content: Iterable[ContentBlock]) -> str:
     return "".join(block.text for block in content if isinstance(block, TextBlock))
 
 
+def amended(request: PermissionRequest, update: PermissionUpdated) -> PermissionRequest:
+    """The request with what became known about it."""
+    return msgspec.structs.replace(
+        request,
+        effects=request.effects if update.effects is UNSET else update.effects,
+        trial=request.trial if update.trial is UNSET else update.trial,
+    )
+
+
 def fold_session(session: Session, event: Event) -> None:
     """Apply one event to the session object, in place."""
     session.last_seq = event.seq
@@ -431,6 +445,11 @@ def fold_session(session: Session, event: Event) -> None:
         case PermissionRequest() as body:
             if all(p.request_id != body.request_id for p in session.pending_permissions):
                 session.pending_permissions = (*session.pending_permissions, body)
+        case PermissionUpdated() as body:
+            session.pending_permissions = tuple(
+                amended(p, body) if p.request_id == body.request_id else p
+                for p in session.pending_permissions
+            )
         case PermissionResolved() as body:
             session.pending_permissions = tuple(
                 p for p in session.pending_permissions if p.request_id != body.request_id

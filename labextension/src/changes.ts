@@ -8,7 +8,7 @@ import type { CostSource, PermissionOption, Status } from './protocol.js';
 /** A question that waits, with the answers that need no form. */
 export interface BriefPermission {
   readonly request_id: string;
-  readonly kind: 'tool' | 'question' | 'plan';
+  readonly kind: 'tool' | 'question' | 'plan' | 'cell_change';
   readonly title: string;
   readonly options: readonly PermissionOption[];
 }

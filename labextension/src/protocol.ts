@@ -44,12 +44,47 @@ export interface TerminalBlock {
   readonly output: string;
   readonly exit_code: number | null;
 }
-export type ToolContent = ContentBlock | DiffBlock | TerminalBlock;
+/** What becomes of one cell. Insert: `cell_id` is the id it will have. `after_cell_id` "": at the top. */
+export interface CellChange {
+  readonly operation: 'insert' | 'edit' | 'delete' | 'move';
+  readonly notebook: string;
+  readonly cell_id: string;
+  readonly cell_type: string;
+  readonly old_source: string | null;
+  readonly new_source: string | null;
+  readonly after_cell_id: string | null;
+}
+export interface CellDiffBlock { readonly type: 'cell_diff'; readonly change: CellChange }
+export type ToolContent = ContentBlock | DiffBlock | TerminalBlock | CellDiffBlock;
+
+/** Something that running a cell would do. */
+export interface Effect {
+  readonly kind: 'rebinds' | 'deletes' | 'writes' | 'installs' | 'runs' | 'unknown';
+  readonly name: string;
+  readonly detail: string;
+  readonly certain: boolean;
+}
+/** One version of a cell as it was tried: `memory` in bytes, `outputs` are nbformat's. */
+export interface TrialSide {
+  readonly status: 'ok' | 'error' | 'timeout' | 'memory' | 'signal';
+  readonly seconds: number;
+  readonly memory: number | null;
+  readonly outputs: readonly { readonly [key: string]: Json }[];
+  readonly text: string;
+  readonly error: string;
+}
+export interface Trial {
+  readonly status: 'running' | 'done' | 'refused' | 'failed';
+  readonly reason: string;
+  readonly before: TrialSide | null;
+  readonly after: TrialSide | null;
+}
 
 export interface Location { readonly path: string; readonly line?: number }
 
 export type ContextType =
-  | 'cell' | 'output' | 'error' | 'variable' | 'selection' | 'terminal' | 'file' | 'diff';
+  | 'cell' | 'output' | 'error' | 'variable' | 'selection' | 'terminal' | 'file' | 'diff' | 'since'
+  | 'trial';
 /** Something sent along with a prompt. Absent fields are empty. */
 export interface ContextItem {
   readonly type: ContextType;
@@ -227,13 +262,23 @@ export interface Plan { readonly type: 'plan'; readonly entries: readonly PlanEn
 export interface PermissionRequest {
   readonly type: 'permission_request';
   readonly request_id: string;
-  readonly kind: 'tool' | 'question' | 'plan';
+  readonly kind: 'tool' | 'question' | 'plan' | 'cell_change';
   readonly title: string;
   readonly options: readonly PermissionOption[];
   readonly tool_call_id: string | null;
   readonly description: string;
   readonly input: Json;
   readonly questions: readonly Question[];
+  readonly change: CellChange | null;
+  /** null: not known (yet). */
+  readonly effects: readonly Effect[] | null;
+  readonly trial: Trial | null;
+}
+export interface PermissionUpdated {
+  readonly type: 'permission_updated';
+  readonly request_id: string;
+  readonly effects?: readonly Effect[];
+  readonly trial?: Trial;
 }
 export interface PermissionResolved {
   readonly type: 'permission_resolved';
@@ -284,7 +329,7 @@ export interface Unknown { readonly type: 'unknown'; readonly raw: Json }
 export type Body =
   | SessionUpdated | UserMessage | TurnStarted | TurnEnded | AgentMessageChunk | AgentMessage
   | AgentThoughtChunk | AgentThought | ToolCall | ToolCallUpdate | Plan | PermissionRequest
-  | PermissionResolved | QueueUpdated | Usage | Notice | AgentExited | AgentOutputInvalid
+  | PermissionUpdated | PermissionResolved | QueueUpdated | Usage | Notice | AgentExited | AgentOutputInvalid
   | ReviewStarted | ReviewEnded | Unknown;
 
 /** An event: the flat object of the wire, parted into its envelope and its body. */
@@ -469,6 +514,11 @@ const resourceBlock = struct<ResourceBlock>({
 const contentBlock = tagged<ContentBlock>({
   text: textBlock, image: imageBlock, resource: resourceBlock
 });
+const cellChange = struct<CellChange>({
+  operation: oneOf('insert', 'edit', 'delete', 'move'), notebook: str, cell_id: str,
+  cell_type: or(str, 'code'), old_source: or(orNull(str), null), new_source: or(orNull(str), null),
+  after_cell_id: or(orNull(str), null)
+});
 const toolContent = tagged<ToolContent>({
   text: textBlock,
   image: imageBlock,
@@ -478,11 +528,28 @@ const toolContent = tagged<ToolContent>({
   }),
   terminal: struct<TerminalBlock>({
     type: tag('terminal'), command: str, output: or(str, ''), exit_code: or(orNull(int), null)
-  })
+  }),
+  cell_diff: struct<CellDiffBlock>({ type: tag('cell_diff'), change: cellChange })
+});
+const effect = struct<Effect>({
+  kind: oneOf('rebinds', 'deletes', 'writes', 'installs', 'runs', 'unknown'), name: str,
+  detail: or(str, ''), certain: or(bool, true)
+});
+const output: Decoder<{ readonly [key: string]: Json }> = v =>
+  isObject(v) ? (v as { [key: string]: Json }) : fail('an object');
+const trialSide = struct<TrialSide>({
+  status: oneOf('ok', 'error', 'timeout', 'memory', 'signal'), seconds: num,
+  memory: or(orNull(int), null), outputs: listOr(output), text: or(str, ''), error: or(str, '')
+});
+const trial = struct<Trial>({
+  status: oneOf('running', 'done', 'refused', 'failed'), reason: or(str, ''),
+  before: or(orNull(trialSide), null), after: or(orNull(trialSide), null)
 });
 const location_ = struct<Location>({ path: str, line: sparse(int, null) });
 const contextItem = struct<ContextItem>({
-  type: oneOf('cell', 'output', 'error', 'variable', 'selection', 'terminal', 'file', 'diff'),
+  type: oneOf(
+    'cell', 'output', 'error', 'variable', 'selection', 'terminal', 'file', 'diff', 'since', 'trial'
+  ),
   label: sparse(str, ''), text: sparse(str, ''), notebook: sparse(str, ''), cell_id: sparse(str, ''),
   execution_count: sparse(int, null), source: sparse(str, ''), ename: sparse(str, ''),
   evalue: sparse(str, ''), traceback: sparse(str, ''), name: sparse(str, ''), path: sparse(str, ''),
@@ -542,9 +609,11 @@ const workspace = struct<Workspace>({
 });
 const notebook = struct<Notebook>({ path: str, kernel_id: or(orNull(str), null) });
 const permissionRequest = struct<PermissionRequest>({
-  type: tag('permission_request'), request_id: str, kind: oneOf('tool', 'question', 'plan'),
+  type: tag('permission_request'), request_id: str, kind: oneOf('tool', 'question', 'plan', 'cell_change'),
   title: str, options: list(permissionOption), tool_call_id: or(orNull(str), null),
-  description: or(str, ''), input: or(json, null), questions: listOr(question)
+  description: or(str, ''), input: or(json, null), questions: listOr(question),
+  change: or(orNull(cellChange), null), effects: or(orNull(list(effect)), null),
+  trial: or(orNull(trial), null)
 });
 const answers: Decoder<Readonly<Record<string, string>>> = v =>
   isObject(v) && Object.values(v).every(each => typeof each === 'string')
@@ -604,6 +673,10 @@ const body = tagged<Exclude<Body, Unknown>>({
   }),
   plan: struct<Plan>({ type: tag('plan'), entries: list(planEntry) }),
   permission_request: permissionRequest,
+  permission_updated: struct<PermissionUpdated>({
+    type: tag('permission_updated'), request_id: str, effects: maybe(list(effect)),
+    trial: maybe(trial)
+  }),
   permission_resolved: struct<PermissionResolved>({
     type: tag('permission_resolved'), request_id: str, outcome: oneOf('selected', 'cancelled'),
     option_id: or(orNull(str), null), message: or(orNull(str), null), by: or(str, 'user'),

@@ -297,6 +297,15 @@ export class Fold {
         }
         return;
       }
+      case 'permission_updated': {
+        const key = `permission:${body.request_id}`;
+        this.remember(key, event);
+        const found = this.find(key);
+        if (found?.type === 'permission') {
+          this.set(key, { ...found, request: amended(found.request, body) });
+        }
+        return;
+      }
       case 'permission_resolved': {
         const key = `permission:${body.request_id}`;
         this.remember(key, event);
@@ -467,6 +476,14 @@ function join(first: Item, then: Item): Item | undefined {
   return undefined;
 }
 
+/** The request with what became known about it. */
+function amended(
+  request: BodyOf<'permission_request'>, update: BodyOf<'permission_updated'>
+): BodyOf<'permission_request'> {
+  const { type: _type, request_id: _id, ...known } = update;
+  return { ...request, ...known };
+}
+
 /** The session object after one event. */
 export function foldSession(session: Session, event: Event): Session {
   const { body } = event;
@@ -486,6 +503,12 @@ export function foldSession(session: Session, event: Event): Session {
       return session.pending_permissions.some(p => p.request_id === body.request_id)
         ? now
         : { ...now, pending_permissions: [...session.pending_permissions, body] };
+    case 'permission_updated': {
+      const pending_permissions = session.pending_permissions.map(p =>
+        p.request_id === body.request_id ? amended(p, body) : p
+      );
+      return { ...now, pending_permissions };
+    }
     case 'permission_resolved': {
       const pending_permissions = session.pending_permissions.filter(
         p => p.request_id !== body.request_id

@@ -13,7 +13,7 @@ import { plain, Visible } from './text.js';
 
 const ICONS: Readonly<Record<ContextItem['type'], IconName>> = {
   cell: 'cell', output: 'list', error: 'warning', variable: 'variables', selection: 'read',
-  terminal: 'shell', file: 'read', diff: 'edit'
+  terminal: 'shell', file: 'read', diff: 'edit', since: 'clock', trial: 'run'
 };
 export const contextIcon = (item: Pick<ContextItem, 'type'>): IconName => ICONS[item.type];
 

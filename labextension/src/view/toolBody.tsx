@@ -105,6 +105,11 @@ function Content({ block, markdown }: { block: ToolContent; markdown: boolean })
       return block.text ? <Output text={block.text} /> : <div class="al-foot-note"><Visible text={block.name || block.uri} /></div>;
     case 'diff':
       return <Diff block={block} />;
+    case 'cell_diff': {
+      const { notebook, cell_id, old_source, new_source } = block.change;
+      const path = `${notebook} · ${cell_id}`;
+      return <Diff block={{ type: 'diff', path, old_text: old_source, new_text: new_source ?? '', line: null }} />;
+    }
   }
 }
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from msgspec import ValidationError, convert, to_builtins
+from msgspec import Struct, ValidationError, convert, to_builtins
 
 from agent_lab.kernel.names import Snapshots
+from agent_lab.kernel.trial import MEMORY, SECONDS, Trials
 from agent_lab.kernel.variables import variables
 from agent_lab.protocol.events import Json
 from agent_lab.protocol.reports import Level
@@ -28,6 +29,16 @@ NAMES = "agent_lab_names"
 TRIAL = "agent_lab_trial"
 TRIAL_RESULT = "agent_lab_trial_result"
 """Each with `_request` and `_reply` after it."""
+
+
+class TrialRequest(Struct, frozen=True):
+    """`id` is the asker's choice, so that it can cancel what has not begun."""
+
+    id: str
+    code: str
+    seconds: float = SECONDS
+    memory: int = MEMORY
+
 
 Answer = Callable[[dict[str, Any]], Json]
 
@@ -55,11 +66,25 @@ def install(shell: InteractiveShell) -> None:
         since = convert(content.get("since", ""), str)
         return to_builtins(snapshots.changes(since, shell.user_ns, shell.user_ns_hidden))
 
+    trials = Trials(shell)
+
+    def trial_result(content: dict[str, Any]) -> Json:
+        trial_id = convert(content.get("id"), str)
+        if content.get("cancel") is True:
+            trials.cancel(trial_id)
+        return trials.result(trial_id)
+
+    def start_trial(content: dict[str, Any]) -> Json:
+        asked = convert(content, TrialRequest)
+        return trials.start(asked.id, asked.code, asked.seconds, asked.memory)
+
     kernel.control_handlers |= {
         f"{VARIABLES}_request": _handler(kernel, VARIABLES, list_variables),
         f"{INSPECT}_request": _handler(kernel, INSPECT, inspect),
         f"{NAMES}_request": _handler(kernel, NAMES, names),
+        f"{TRIAL_RESULT}_request": _handler(kernel, TRIAL_RESULT, trial_result),
     }
+    kernel.shell_handlers[f"{TRIAL}_request"] = _handler(kernel, TRIAL, start_trial)
 
 
 def uninstall(shell: InteractiveShell) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.session import Session
@@ -13,7 +13,7 @@ from agent_lab.protocol.errors import Conflict, Unavailable
 from agent_lab.protocol.events import Json
 
 PATIENCE_SECONDS = 5.0
-"""A kernel whose C code holds the interpreter answers late; one without our part never."""
+"""A kernel whose C code holds the interpreter answers late."""
 
 
 class KernelManager(Protocol):
@@ -26,11 +26,16 @@ class KernelManager(Protocol):
 
 
 async def ask(
-    manager: KernelManager, request: str, content: Json, seconds: float = PATIENCE_SECONDS
+    manager: KernelManager,
+    request: str,
+    content: Json,
+    seconds: float = PATIENCE_SECONDS,
+    channel: Literal["control", "shell"] = "control",
 ) -> Json:
     """Send a request of ours and return its reply's content.
 
-    Raises Conflict `kernel_dead`, Unavailable `not_offered` when this kernel does not know it.
+    Raises Conflict `kernel_dead`, or `kernel_busy` when a cell runs and the shell channel waits for
+    it; Unavailable `not_offered` when this kernel does not know the request.
     """
     if not await ensure_async(manager.is_alive()):
         raise Conflict("The kernel does not run. Start it, then try again.", "kernel_dead")
@@ -41,20 +46,35 @@ async def ask(
         username="agent_lab",
     )
     client: AsyncKernelClient = manager.client(session=own)
-    client.start_channels(shell=False, iopub=False, stdin=False, hb=False, control=True)
+    shell = channel == "shell"
+    client.start_channels(shell=shell, iopub=False, stdin=False, hb=False, control=not shell)
+    spoken = client.shell_channel if shell else client.control_channel
     try:
         message = own.msg(request, content)
-        client.control_channel.send(message)
+        spoken.send(message)
+        # A kernel drops what it does not know without a word, and answers in order: when this is
+        # answered first, ours never will be.
+        probe = own.msg("kernel_info_request", {})
+        spoken.send(probe)
         async with asyncio.timeout(seconds):
             while True:
-                reply = await client.control_channel.get_msg()
-                if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                reply = await spoken.get_msg()
+                answered = reply["parent_header"].get("msg_id")
+                if answered == message["header"]["msg_id"]:
                     return reply["content"]
+                if answered == probe["header"]["msg_id"]:
+                    raise _not_offered(reply["content"])
     except TimeoutError:
-        text = (
-            "This kernel does not tell what is in memory. In a Python kernel, run "
-            "`%load_ext agent_lab`; other kernels do not offer it."
-        )
-        raise Unavailable(text, "not_offered") from None
+        text = "The kernel does not answer: a cell runs. Wait for it or interrupt the kernel."
+        raise Conflict(text, "kernel_busy") from None
     finally:
         client.stop_channels()
+
+
+def _not_offered(info: Json) -> Unavailable:
+    language = str((info.get("language_info") or {}).get("name") or "unknown")
+    if language == "python":
+        text = "This kernel does not know of Agent Lab. Run `%load_ext agent_lab` in it."
+    else:
+        text = f"Not offered by this kernel: its language is {language}, and only Python's tells."
+    return Unavailable(text, "not_offered")

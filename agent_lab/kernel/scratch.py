@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from IPython.core import interactiveshell
+
 from agent_lab.protocol.reports import WrittenFile
 
 LARGEST_COPY = 100_000_000
@@ -51,6 +53,7 @@ class Scratch:
         for module, name, ours in (
             (builtins, "open", self.open),
             (io, "open", self.open),
+            (interactiveshell, "io_open", self.open),  # what `open` is in a cell
             (os, "stat", self.stat),
             (os, "mkdir", self.mkdir),
             (os, "replace", self.replace),
@@ -82,6 +85,10 @@ class Scratch:
             return self._open(led if self._exists(led) else file, mode, *args, **options)
         if "x" in mode and self._exists(file):
             raise FileExistsError(17, "File exists", os.fspath(file))
+        made = self._exists(led.parent)
+        if not made and not os.access(file if self._exists(file) else _folder_of(file), os.W_OK):
+            self._stat(_folder_of(file))
+            raise PermissionError(13, "Permission denied", os.fspath(file))
         self._ready(led, file)
         if "w" not in mode and not self._exists(led) and self._exists(file):
             if self._stat(file).st_size > LARGEST_COPY:
@@ -93,7 +100,7 @@ class Scratch:
     def _ready(self, led: Path, file: Any) -> None:
         """Make the folder that the file's own folder leads to, if there is one."""
         if not self._exists(led.parent):
-            self._stat(os.path.dirname(os.path.abspath(os.fsdecode(file))))  # noqa: PTH100, PTH120
+            self._stat(_folder_of(file))
             self._folder(led.parent)
 
     def _folder(self, led: Path) -> None:
@@ -123,3 +130,7 @@ class Scratch:
             return self._replace(source, target, **options)
         self._ready(goes, target)
         return self._replace(came, goes)
+
+
+def _folder_of(file: Any) -> str:
+    return os.path.dirname(os.path.abspath(os.fsdecode(file)))  # noqa: PTH100, PTH120

@@ -196,6 +196,7 @@ def _redirect(shell: Any, frames: Frames, code: str) -> None:
     )
     if shell.history_manager is not None:
         shell.history_manager.enabled = False
+    shell.system = shell.system_raw  # the other way needs a terminal device to write to
     shell.kernel.iopub_thread.send_multipart = lambda *_, **__: None  # widgets send there
     builtins.input = _no_input
 

@@ -189,7 +189,7 @@ def _harmless(thread: threading.Thread) -> bool:
         return False  # it may run a cell
     return (
         thread.name.startswith(("agent_lab", *_KERNELS_OWN))
-        or type(thread).__module__.partition(".")[0] in ("ipykernel", "IPython")
+        or type(thread).__module__.partition(".")[0] in ("ipykernel", "IPython", "zmq")
         or getattr(thread, "is_pydev_daemon_thread", False)
         or type(thread).__module__ == "tqdm._monitor"
         or not thread.is_alive()

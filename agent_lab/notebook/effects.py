@@ -11,15 +11,37 @@ import builtins
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, TypeAlias
 
+from agent_lab.notebook.effects_known import (
+    BODY_RUNS,
+    CHANGES,
+    COMPUTED,
+    COMPUTES,
+    DATA,
+    ENDS,
+    FILE_FUNCTIONS,
+    PACKAGES,
+    PATH_KEYWORDS,
+    PATH_METHODS,
+    QUIET_MAGICS,
+    REDIRECTED,
+    RUNNERS,
+    RUNS_CODE,
+    SECOND_ARGUMENT,
+    SENDERS,
+    SENDS,
+    SHELL_NAMES,
+    SHELLS,
+    VERBS,
+    WRITERS,
+    Kind,
+)
 from agent_lab.protocol.events import Effect
 from agent_lab.protocol.reports import Variable
 
 MOST = 50
 NAME = 120
 
-Kind: TypeAlias = Literal["rebinds", "deletes", "writes", "installs", "runs", "unknown"]
 _ORDER: tuple[Kind, ...] = ("deletes", "rebinds", "writes", "installs", "runs", "unknown")
 
 
@@ -39,7 +61,7 @@ def effects(
 
 
 def durations(history: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """For each name the seconds of the latest of `history`'s cells (source, seconds) that made it."""
+    """For each name the seconds of the latest cell that made it; `history` is (source, seconds)."""
     found: dict[str, float] = {}
     for code, seconds in history:
         tree, _ = _parsed(code)
@@ -47,71 +69,6 @@ def durations(history: Iterable[tuple[str, float]]) -> dict[str, float]:
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 found[node.id] = seconds
     return found
-
-
-# ---------------------------------------------------------------- what is known of the world
-
-# Writes the file that its first argument (or the named one) says.
-_WRITERS: Mapping[str, str] = {
-    **dict.fromkeys(
-        ("to_csv", "to_parquet", "to_excel", "to_json", "to_pickle", "to_hdf", "to_feather",
-         "to_html", "to_latex", "to_xml", "to_stata", "to_orc", "to_markdown", "to_string",
-         "to_netcdf", "to_zarr", "write_csv", "write_parquet", "write_json", "write_ndjson",
-         "write_excel", "write_ipc", "write_delta", "write_avro", "sink_csv", "sink_parquet",
-         "sink_ipc", "sink_ndjson", "savefig", "write_html", "write_image", "save", "savez",
-         "savez_compressed", "savetxt", "tofile", "save_model", "save_pretrained", "to_file",
-         "imsave", "imwrite", "write_table", "write_feather", "write_dataset"), "file"),
-    "to_sql": "table of a database",
-    "to_gbq": "table of a database",
-}  # fmt: skip
-_SECOND_ARGUMENT = frozenset(("torch.save", "joblib.dump", "pyarrow.parquet.write_table"))
-_PATH_METHODS: Mapping[str, Kind] = {
-    "write_text": "writes", "write_bytes": "writes", "touch": "writes", "mkdir": "writes",
-    "symlink_to": "writes", "hardlink_to": "writes", "unlink": "deletes", "rmdir": "deletes",
-}  # fmt: skip
-_FILE_FUNCTIONS: Mapping[str, tuple[Kind, int]] = {
-    "os.remove": ("deletes", 0), "os.unlink": ("deletes", 0), "os.rmdir": ("deletes", 0),
-    "os.removedirs": ("deletes", 0), "shutil.rmtree": ("deletes", 0), "os.mkdir": ("writes", 0),
-    "os.makedirs": ("writes", 0), "os.rename": ("writes", 1), "os.replace": ("writes", 1),
-    "os.symlink": ("writes", 1), "os.link": ("writes", 1), "os.truncate": ("writes", 0),
-    "shutil.copy": ("writes", 1), "shutil.copy2": ("writes", 1), "shutil.copyfile": ("writes", 1),
-    "shutil.copytree": ("writes", 1), "shutil.move": ("writes", 1),
-    "shutil.make_archive": ("writes", 0), "shutil.unpack_archive": ("writes", 1),
-    "urllib.request.urlretrieve": ("writes", 1), "sqlite3.connect": ("writes", 0),
-    "joblib.dump": ("writes", 1), "torch.save": ("writes", 1), "numpy.save": ("writes", 0),
-}  # fmt: skip
-_RUNNERS = frozenset(
-    ("os.system", "os.popen", "subprocess.run", "subprocess.call", "subprocess.check_call",
-     "subprocess.check_output", "subprocess.Popen", "subprocess.getoutput",
-     "subprocess.getstatusoutput", "pty.spawn", "get_ipython().system", "get_ipython().getoutput")
-)  # fmt: skip
-_ENDS = frozenset(("exit", "quit", "os._exit", "os.abort"))
-_COMPUTED = frozenset(("exec", "eval", "compile", "__import__", "globals", "locals", "vars"))
-_SENDS = frozenset(("post", "put", "patch", "delete", "request", "send", "urlopen", "upload"))
-_SENDERS = frozenset(("requests", "httpx", "urllib", "aiohttp", "boto3", "smtplib", "ftplib"))
-_CHANGES = frozenset(
-    ("append", "extend", "insert", "remove", "pop", "popitem", "clear", "sort", "reverse", "update",
-     "setdefault", "add", "discard", "fill", "resize", "put", "itemset", "partition", "drop_in_place",
-     "insert_column", "extend_constant", "rename_in_place")
-)  # fmt: skip
-# Libraries whose functions compute, as far as they are not named above.
-_COMPUTES = frozenset(
-    ("numpy", "pandas", "polars", "scipy", "sklearn", "matplotlib", "seaborn", "plotly", "altair",
-     "pyarrow", "xarray", "torch", "statsmodels", "math", "cmath", "statistics", "random", "re",
-     "json", "csv", "datetime", "time", "calendar", "decimal", "fractions", "itertools",
-     "functools", "operator", "collections", "string", "textwrap", "copy", "pprint", "typing",
-     "dataclasses", "enum", "pathlib", "os", "sys", "io", "glob", "fnmatch", "hashlib", "base64",
-     "uuid", "warnings", "logging", "traceback", "inspect", "types", "contextlib", "abc", "gc",
-     "IPython", "ipywidgets", "tqdm", "requests", "httpx", "urllib", "struct", "bisect", "heapq",
-     "zoneinfo", "unicodedata", "html", "platform", "timeit", "networkx", "PIL", "nltk", "sympy",
-     "asyncio", "pickle", "shutil", "tempfile", "gzip", "zipfile", "bz2", "lzma", "tarfile")
-)  # fmt: skip
-_DATA = frozenset(("table", "array", "number", "text", "collection"))
-
-_PACKAGES = re.compile(
-    r"(?:^|[\s;&|/])(?:pip3?|uv|conda|mamba|micromamba|apt|apt-get|npm|poetry|brew)\s"
-)
-_REDIRECTED = re.compile(r"(?<![\d&<>])>{1,2}\s*([^\s&|;<>]+)")
 
 
 # ---------------------------------------------------------------- IPython's own lines
@@ -151,10 +108,6 @@ def _parsed(code: str) -> tuple[ast.Module | None, list[str]]:
         return None, commands
 
 
-_BODY_RUNS = frozenset(("time", "timeit", "capture", "prun", "memit", "mprun"))
-_SHELLS = frozenset(("bash", "sh", "script", "system", "sx", "!", "cmd", "perl", "ruby", "python3"))
-
-
 class _Reader:
     """Reads one cell. Names that the cell binds itself are its own from then on."""
 
@@ -166,6 +119,7 @@ class _Reader:
         }
         self._functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = {}
         self._own: set[str] = set()
+        self._aliases: dict[str, str] = {}
         self._inside: set[str] = set()
 
     def found(self) -> tuple[Effect, ...]:
@@ -195,11 +149,11 @@ class _Reader:
 
     def _cell_magic(self, line: str, body: str) -> None:
         name, _, rest = line.partition(" ")
-        if name in _BODY_RUNS:
+        if name in BODY_RUNS:
             if name in ("time", "timeit") and rest.strip() and not rest.strip().startswith("-"):
                 self.read(rest)
             self.read(body)
-        elif name in _SHELLS:
+        elif name in SHELLS:
             self._shell(body)
         elif name in ("writefile", "file"):
             path = [word for word in rest.split() if not word.startswith("-")]
@@ -228,7 +182,7 @@ class _Reader:
             self._add("deletes", what, f"%{name}", name != "reset_selective")
         elif name in ("sx", "system", "bash", "sh"):
             self._shell(rest)
-        elif name not in _QUIET_MAGICS:
+        elif name not in QUIET_MAGICS:
             self._add("unknown", f"%{name}", "what this magic does cannot be read", False)
 
     def _shell(self, command: str) -> None:
@@ -236,18 +190,17 @@ class _Reader:
             text = line.strip()
             if not text or text.startswith("#"):
                 continue
-            if _PACKAGES.search(f" {text}"):
+            if PACKAGES.search(f" {text}"):
                 self._packages(text)
             else:
                 self._add("runs", text, "a command of the shell")
-            for path in _REDIRECTED.findall(text):
+            for path in REDIRECTED.findall(text):
                 if path != "/dev/null":
                     self._add("writes", path.strip("'\""), "file", False)
 
     def _packages(self, command: str) -> None:
         words = _words(command)
-        for verb, detail in (("install", ""), ("add", ""), ("uninstall", "uninstalled"),
-                             ("remove", "uninstalled"), ("update", ""), ("upgrade", "")):  # fmt: skip
+        for verb, detail in VERBS.items():
             if verb in words:
                 after = words[words.index(verb) + 1 :]
                 names, skip = [], False
@@ -277,8 +230,8 @@ class _Reader:
     def _statement(self, node: ast.stmt, certain: bool) -> None:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             self._functions[node.name] = node
-            for one in (*node.decorator_list, *node.args.defaults, *node.args.kw_defaults):
-                self._expression(one, certain)
+            for each in (*node.decorator_list, *node.args.defaults, *node.args.kw_defaults):
+                self._expression(each, certain)
             self._bind(node.name, certain)
         elif isinstance(node, ast.ClassDef):
             for one in (*node.decorator_list, *node.bases):
@@ -323,8 +276,8 @@ class _Reader:
         elif isinstance(node, ast.Match):
             self._expression(node.subject, certain)
             for case in node.cases:
-                for one in ast.walk(case.pattern):
-                    name = getattr(one, "name", None) or getattr(one, "rest", None)
+                for part in ast.walk(case.pattern):
+                    name = getattr(part, "name", None) or getattr(part, "rest", None)
                     if isinstance(name, str):
                         self._bind(name, False)
                 self._block(case.body, False)
@@ -372,13 +325,14 @@ class _Reader:
             self._inplace(target, certain, "changed in place")
 
     def _alias(self, node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> None:
-        """`frame = df` gives a table a second name: what changes it in place changes both."""
-        if not isinstance(node, ast.Assign) or len(node.targets) != 1:
-            return
-        target = node.targets[0]
-        if isinstance(target, ast.Name) and isinstance(node.value, ast.Name):
-            if node.value.id in self._known and node.value.id not in self._own:
-                self._own.discard(target.id)
+        """`frame = df` gives a value a second name: what changes one in place changes both."""
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(target, ast.Name):
+            self._aliases.pop(target.id, None)
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name):
+                first = self._aliases.get(node.value.id, node.value.id)
+                if first in self._known and (first not in self._own or first != node.value.id):
+                    self._aliases[target.id] = first
 
     def _bind(self, name: str, certain: bool) -> None:
         """A name that is new changes nothing that is there."""
@@ -404,11 +358,18 @@ class _Reader:
         return ", ".join(words)
 
     def _inplace(self, target: ast.expr, certain: bool, detail: str) -> None:
+        for child in ast.iter_child_nodes(target):
+            if isinstance(child, ast.expr):
+                self._expression(child, certain)
         root = _root(target)
         if root is None:
             return
-        if root in self._known and root not in self._own:
-            self._add("rebinds", _source(target), f"{detail}: {self._about(root)}", certain)
+        first = self._aliases.get(root)
+        if first is not None:
+            detail = f"{detail}, as it is also {first}"
+        if first is not None or (root in self._known and root not in self._own):
+            about = self._about(first or root)
+            self._add("rebinds", _source(target), f"{detail}: {about}", certain)
         elif root == "os" or self._modules.get(root, "").startswith("os"):
             self._add("rebinds", _source(target), "of the process", certain)
 
@@ -441,50 +402,51 @@ class _Reader:
     def _call(self, node: ast.Call, certain: bool) -> None:
         name = self._name(node.func)
         method = node.func.attr if isinstance(node.func, ast.Attribute) else ""
-        if name in _ENDS:
+        if name in ENDS:
             self._add("deletes", "all variables", f"{name}() ends the kernel", certain)
-        elif name in _COMPUTED:
+        elif name in COMPUTED:
             self._add("unknown", f"{name}(…)", "what it does is not written in the cell", False)
         elif name == "open" or name.endswith((".open", "io_open")):
             self._open(node, name, certain)
-        elif name in _FILE_FUNCTIONS:
-            kind, at = _FILE_FUNCTIONS[name]
+        elif name in FILE_FUNCTIONS:
+            kind, at = FILE_FUNCTIONS[name]
             self._add(kind, _argument(node, at) or "a file", "file", certain)
-        elif name in _RUNNERS:
+        elif name in RUNNERS:
             self._run(node, name, certain)
         elif name.startswith("get_ipython()."):
             self._magic_call(node, certain)
-        elif method in _PATH_METHODS and not _data(self._known.get(_root(node.func) or "")):
-            self._add(_PATH_METHODS[method], _path(node.func), "file", certain)
-        elif method in _WRITERS and (at := _written(node, name)):
-            self._add("writes", at, _WRITERS[method], certain)
-        elif name.partition(".")[0] in _SENDERS and method in _SENDS:
+        elif method in PATH_METHODS and not _data(self._known.get(_root(node.func) or "")):
+            self._add(PATH_METHODS[method], _path(node.func), "file", certain)
+        elif method in WRITERS and (path := _written(node, name)):
+            self._add("writes", path, WRITERS[method], certain)
+        elif name.partition(".")[0] in SENDERS and method in SENDS:
             self._add("unknown", f"{name}(…)", "sends something to another machine", False)
         else:
             self._other_call(node, name, method, certain)
         if any(one.arg == "inplace" and _true(one.value) for one in node.keywords):
-            self._inplace(node.func, certain, "changed in place")
+            changed = node.func.value if isinstance(node.func, ast.Attribute) else node.func
+            self._inplace(changed, certain, "changed in place")
 
     def _other_call(self, node: ast.Call, name: str, method: str, certain: bool) -> None:
         root = _root(node.func)
         if isinstance(node.func, ast.Name):
             self._named_call(node.func.id, certain)
-        elif root is None:
+        elif root is None or isinstance(node.func, ast.Subscript):
             if not isinstance(node.func, ast.Attribute):
                 self._add("unknown", f"{_source(node.func)}(…)", "which function it is", False)
         elif root in self._modules:
             package = self._modules[root].partition(".")[0]
             if name in ("random.shuffle", "numpy.random.shuffle") and node.args:
                 self._inplace(node.args[0], certain, "shuffled in place")
-            elif package not in _COMPUTES and package not in _RUNS_CODE:
+            elif package not in COMPUTES and package not in RUNS_CODE:
                 self._add("unknown", f"{name}(…)", f"what {package} does cannot be read", False)
-            elif package in _RUNS_CODE:
+            elif package in RUNS_CODE:
                 self._add("unknown", f"{name}(…)", "what runs there cannot be read", False)
-        elif root in self._known and root not in self._own:
-            variable = self._known[root]
-            if variable.kind in ("collection", "array", "table") and method in _CHANGES:
+        elif root in self._aliases or (root in self._known and root not in self._own):
+            variable = self._known[self._aliases.get(root, root)]
+            if variable.kind in ("collection", "array", "table") and method in CHANGES:
                 self._inplace(node.func.value, certain, f".{method}() changes it in place")  # type: ignore[attr-defined]
-            elif variable.kind not in _DATA:
+            elif variable.kind not in DATA:
                 self._add("unknown", f"{_source(node.func)}(…)", f"may change {root}", False)
 
     def _named_call(self, name: str, certain: bool) -> None:
@@ -500,14 +462,15 @@ class _Reader:
                 self._inside.discard(name)
         elif name in self._modules:
             package = self._modules[name].partition(".")[0]
-            if package not in _COMPUTES:
-                self._add("unknown", f"{name}(…)", f"what {package} does cannot be read", False)
+            if package not in COMPUTES:
+                whole = self._modules[name]
+                self._add("unknown", f"{whole}(…)", f"what {package} does cannot be read", False)
         elif name in self._known and name not in self._own:
             if self._known[name].kind not in ("class",):
                 self._add("unknown", f"{name}(…)", "a function of this notebook, not read", False)
         elif name in ("setattr", "delattr") or (name == "input"):
             self._add("unknown", f"{name}(…)", "", False)
-        elif not hasattr(builtins, name) and name not in self._own and name not in _SHELL_NAMES:
+        elif not hasattr(builtins, name) and name not in self._own and name not in SHELL_NAMES:
             self._add("unknown", f"{name}(…)", "which function it is", False)
 
     def _open(self, node: ast.Call, name: str, certain: bool) -> None:
@@ -528,7 +491,7 @@ class _Reader:
             command: str | None = " ".join(words)
         else:
             command = _constant(first) if first is not None else None
-        if command and _PACKAGES.search(f" {command}"):
+        if command and PACKAGES.search(f" {command}"):
             self._packages(command)
         else:
             self._add("runs", command or f"{name}(…)", "another program", certain)
@@ -559,18 +522,6 @@ class _Reader:
         if isinstance(node, ast.Call) and _source(node) == "get_ipython()":
             return "get_ipython()"
         return ""
-
-
-_RUNS_CODE = frozenset(
-    ("runpy", "importlib", "multiprocessing", "concurrent", "threading", "ctypes")
-)
-_SHELL_NAMES = frozenset(("display", "get_ipython"))
-_QUIET_MAGICS = frozenset(
-    ("matplotlib", "config", "who", "whos", "who_ls", "psearch", "pinfo", "pinfo2", "pdoc", "psource",
-     "pwd", "ls", "ll", "history", "hist", "lsmagic", "magic", "quickref", "agent", "autoreload",
-     "precision", "pprint", "xmode", "colors", "env", "cat", "head", "less", "more", "automagic",
-     "tb", "pylab", "load")
-)  # fmt: skip
 
 
 def _root(node: ast.AST) -> str | None:
@@ -616,15 +567,11 @@ def _has(node: ast.Call, at: int, keyword: str) -> bool:
     return len(node.args) > at or any(one.arg == keyword for one in node.keywords)
 
 
-_PATH_KEYWORDS = ("path", "path_or_buf", "path_or_buffer", "fname", "file", "where", "excel_writer",
-                  "buf", "name", "fp")  # fmt: skip
-
-
 def _written(node: ast.Call, name: str) -> str | None:
     """The path a writer is given; without one it returns a text."""
-    at = 1 if name in _SECOND_ARGUMENT else 0
+    at = 1 if name in SECOND_ARGUMENT else 0
     path = _argument(node, at)
-    for keyword in _PATH_KEYWORDS:
+    for keyword in PATH_KEYWORDS:
         path = path or _argument(node, 99, keyword)
     return path
 
@@ -638,7 +585,7 @@ def _path(function: ast.expr) -> str:
 
 
 def _data(variable: Variable | None) -> bool:
-    return variable is not None and variable.kind in _DATA
+    return variable is not None and variable.kind in DATA
 
 
 def _true(node: ast.expr) -> bool:
@@ -653,13 +600,11 @@ def _words(command: str) -> list[str]:
 
 
 def _bytes(size: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            break
+    units = ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 1000 and len(units) > 1:
         size /= 1000
-    else:
-        unit = "TB"
-    return f"{size:.3g} {unit}"
+        units.pop(0)
+    return f"{size:.3g} {units[0]}"
 
 
 def _seconds(seconds: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, Literal, Protocol
+from weakref import WeakSet
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.session import Session
@@ -15,12 +16,17 @@ from agent_lab.protocol.events import Json
 PATIENCE_SECONDS = 5.0
 """A kernel whose C code holds the interpreter answers late."""
 
+OTHERS_PATIENCE_SECONDS = 1.0
+"""Those of other languages do not have our part anyway."""
+
 
 class KernelManager(Protocol):
     """What we use of jupyter_client's."""
 
     @property
     def session(self) -> Any: ...
+    @property
+    def kernel_spec(self) -> Any: ...
     def client(self, **options: Any) -> Any: ...
     def is_alive(self) -> Any: ...
 
@@ -39,6 +45,11 @@ async def ask(
     """
     if not await ensure_async(manager.is_alive()):
         raise Conflict("The kernel does not run. Start it, then try again.", "kernel_dead")
+    other = _language(manager) != "python"
+    if other and channel == "control":
+        if manager in _silent:
+            raise _not_offered(manager)
+        seconds = min(seconds, OTHERS_PATIENCE_SECONDS)
     # A session of our own: clients that share the manager's have one address, and lose replies.
     own = Session(
         key=manager.session.key,
@@ -53,8 +64,9 @@ async def ask(
         message = own.msg(request, content)
         spoken.send(message)
         # A kernel drops what it does not know without a word, and answers in order: when this is
-        # answered first, ours never will be.
-        probe = own.msg("kernel_info_request", {})
+        # answered first, ours never will be. Not kernel_info: IPython puts a tip of the day into
+        # its answer, drawn from the person's own random numbers.
+        probe = own.msg("comm_info_request", {})
         spoken.send(probe)
         async with asyncio.timeout(seconds):
             while True:
@@ -63,16 +75,28 @@ async def ask(
                 if answered == message["header"]["msg_id"]:
                     return reply["content"]
                 if answered == probe["header"]["msg_id"]:
-                    raise _not_offered(reply["content"])
+                    raise _not_offered(manager)
     except TimeoutError:
+        if other and channel == "control":
+            _silent.add(manager)
+            raise _not_offered(manager) from None
         text = "The kernel does not answer: a cell runs. Wait for it or interrupt the kernel."
         raise Conflict(text, "kernel_busy") from None
     finally:
         client.stop_channels()
 
 
-def _not_offered(info: Json) -> Unavailable:
-    language = str((info.get("language_info") or {}).get("name") or "unknown")
+_silent: WeakSet[KernelManager] = WeakSet()
+"""Kernels of other languages that do not answer on the control channel: asked once."""
+
+
+def _language(manager: KernelManager) -> str:
+    spec = manager.kernel_spec
+    return str(spec.language).lower() if spec is not None and spec.language else "python"
+
+
+def _not_offered(manager: KernelManager) -> Unavailable:
+    language = _language(manager)
     if language == "python":
         text = "This kernel does not know of Agent Lab. Run `%load_ext agent_lab` in it."
     else:

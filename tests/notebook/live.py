@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_client.manager import AsyncKernelManager
 
@@ -15,31 +15,43 @@ from tests.kernel.jupyter_process import scratch_environment
 
 START_SECONDS = 60
 
+Told = TypeVar("Told")
+
 
 class LiveKernel:
-    """`manager` is what the product gets from Jupyter."""
+    """`manager` is what the product gets from Jupyter; `folder` is where the kernel runs."""
 
-    def __init__(self, manager: AsyncKernelManager, client: Any) -> None:
-        self.manager, self._client = manager, client
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        manager: AsyncKernelManager,
+        client: Any,
+        folder: Path,
+    ) -> None:
+        self.manager, self.folder = manager, folder
+        self._loop, self._client = loop, client
 
-    async def run(self, code: str) -> str:
-        """What it printed and its last value; an error is raised."""
-        reply, outputs = await self.execute(code)
+    def do(self, work: Coroutine[Any, Any, Told]) -> Told:
+        return self._loop.run_until_complete(work)
+
+    def run(self, code: str) -> str:
+        """What it printed and its last value; an error fails the test."""
+        reply, outputs = self.execute(code)
         assert reply["status"] == "ok", "\n".join(reply.get("traceback", [str(reply)]))
-        found = []
-        for one in outputs:
-            found.append(one.get("text") or one.get("data", {}).get("text/plain", ""))
+        found = [one.get("text") or one.get("data", {}).get("text/plain", "") for one in outputs]
         return "".join(found).strip()
 
-    async def execute(self, code: str) -> tuple[Any, list[Any]]:
+    def execute(self, code: str) -> tuple[Any, list[Any]]:
         outputs: list[Any] = []
 
         def keep(message: Any) -> None:
             if message["msg_type"] in ("stream", "display_data", "execute_result", "error"):
                 outputs.append(message["content"])
 
-        reply = await self._client.execute_interactive(
-            code, allow_stdin=False, output_hook=keep, timeout=60
+        reply = self.do(
+            self._client.execute_interactive(
+                code, allow_stdin=False, output_hook=keep, timeout=START_SECONDS
+            )
         )
         return reply["content"], outputs
 
@@ -47,28 +59,39 @@ class LiveKernel:
         """Without waiting for its end."""
         self._client.execute(code)
 
+    @property
+    def pid(self) -> int:
+        return int(self.run("import os\nprint(os.getpid())"))
 
-@asynccontextmanager
-async def live_kernel(
-    folder: Path, name: str = "python3", *, loaded: bool = True
-) -> AsyncIterator[LiveKernel]:
-    environment = scratch_environment(folder)
-    if name == "python3":
-        manager = AsyncKernelManager()
-        manager.kernel_spec.argv[0] = sys.executable
-    else:
-        manager = AsyncKernelManager(kernel_name=name)
-    (folder / "work").mkdir(parents=True, exist_ok=True)
-    await manager.start_kernel(env=environment, cwd=str(folder / "work"))
+
+@contextmanager
+def live_kernel(
+    folder: Path,
+    argv: tuple[str, ...] = ("-m", "ipykernel_launcher"),
+    environment: Mapping[str, str] | None = None,
+    *,
+    loaded: bool = True,
+) -> Iterator[LiveKernel]:
+    """`argv`: what Python runs."""
+    loop = asyncio.new_event_loop()
+    manager = AsyncKernelManager()
+    assert manager.kernel_spec is not None
+    manager.kernel_spec.argv = [sys.executable, *argv, "-f", "{connection_file}"]
+    work = folder / "work"
+    work.mkdir(parents=True, exist_ok=True)
+    (folder / "home").mkdir(exist_ok=True)
+    own = {**scratch_environment(folder), **(environment or {})}
+    loop.run_until_complete(manager.start_kernel(env=own, cwd=str(work)))
     client = manager.client()
     client.start_channels()
     try:
-        await client.wait_for_ready(timeout=START_SECONDS)
-        kernel = LiveKernel(manager, client)
+        loop.run_until_complete(client.wait_for_ready(timeout=START_SECONDS))
+        kernel = LiveKernel(loop, manager, client, work)
         if loaded:
-            await kernel.run("%load_ext agent_lab")
+            kernel.run("%load_ext agent_lab")
         yield kernel
     finally:
         client.stop_channels()
-        await manager.shutdown_kernel(now=True)
-        await asyncio.sleep(0)
+        loop.run_until_complete(manager.shutdown_kernel(now=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()

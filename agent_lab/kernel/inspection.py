@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import islice
-from time import monotonic
+from time import monotonic, thread_time
 from typing import Any
 
 from msgspec import structs
@@ -45,18 +45,30 @@ _LAZY_ROOTS = frozenset(("dask", "pyspark", "ibis", "h5py", "zarr", "vaex", "mod
 _LAZY = frozenset(("polars.LazyFrame", "duckdb.DuckDBPyRelation", "pandas.DataFrameGroupBy"))
 
 
+class _Spent:
+    """Seconds of work, or a fifth of those that passed, whichever is more: beside a running cell
+    we wait for the interpreter longer than we work."""
+
+    def __init__(self) -> None:
+        self._work, self._began = thread_time(), monotonic()
+
+    def seconds(self) -> float:
+        return max(thread_time() - self._work, (monotonic() - self._began) / 5)
+
+
 def inspect_variable(
     expression: str,
     namespace: Mapping[str, Any],
     level: Level,
     masks: Masks,
-    clock: Callable[[], float] = monotonic,
+    clock: Callable[[], float] | None = None,
 ) -> Inspection:
     """Raises NotNamed, whose sentence says why nothing is found under this expression."""
     found = find(expression, namespace)
     value, name = found.value, expression.strip()
-    reading = Reading(level, masks, lambda: clock() > end)
+    clock = clock or _Spent().seconds
     end = clock() + BUDGET_SECONDS
+    reading = Reading(level, masks, lambda: clock() > end)
     variable = described(found.names[-1], value)
     hidden = next((masks.why(one) for one in found.names if masks.hide(one)), "")
     if not hidden and variable.value == HIDDEN:
@@ -78,7 +90,7 @@ def inspect_variable(
 def _short(variable: Variable, level: Level) -> str:
     if variable.kind in ("callable", "class", "module"):
         return variable.value
-    if level == "schema" or (level == "summary" and variable.kind == "text"):
+    if level == "schema" or (level == "summary" and variable.kind in ("text", "collection")):
         return ""
     return without_secrets(variable.value)
 

@@ -55,6 +55,19 @@ class LiveKernel:
         )
         return reply["content"], outputs
 
+    def told(self, expression: str) -> str:
+        """Its text, without a cell: a look that is itself no trace."""
+
+        async def ask() -> Any:
+            own = {"it": expression}
+            return await self._client.execute(
+                "", silent=True, store_history=False, user_expressions=own, reply=True
+            )
+
+        reply = self.do(ask())["content"]["user_expressions"]["it"]
+        assert reply["status"] == "ok", reply
+        return str(reply["data"]["text/plain"])
+
     def begin(self, code: str) -> None:
         """Without waiting for its end."""
         self._client.execute(code)
@@ -71,12 +84,14 @@ def live_kernel(
     environment: Mapping[str, str] | None = None,
     *,
     loaded: bool = True,
+    language: str = "python",
 ) -> Iterator[LiveKernel]:
     """`argv`: what Python runs."""
     loop = asyncio.new_event_loop()
     manager = AsyncKernelManager()
     assert manager.kernel_spec is not None
     manager.kernel_spec.argv = [sys.executable, *argv, "-f", "{connection_file}"]
+    manager.kernel_spec.language = language
     work = folder / "work"
     work.mkdir(parents=True, exist_ok=True)
     (folder / "home").mkdir(exist_ok=True)

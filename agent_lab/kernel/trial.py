@@ -84,11 +84,6 @@ class Trials:
             if self._running is not None and self._running[0] == trial_id:
                 _kill(self._running[1], signal.SIGTERM)
 
-    def close(self) -> None:
-        with self._lock:
-            if self._running is not None:
-                _kill(self._running[1], signal.SIGTERM)
-
     # ------------------------------------------------------------ the fork
 
     def _fork(self, trial_id: str, code: str, seconds: float, memory: int) -> Json:
@@ -186,7 +181,7 @@ _KERNELS_OWN = ("IOPub", "Heartbeat", "Control", "Shell channel", "IPythonHistor
 def _harmless(thread: threading.Thread) -> bool:
     """Ours, the kernel's own that started later, the debugger's; and one that only waits."""
     if type(thread).__name__ == "SubshellThread":
-        return False  # it may run a cell
+        return False  # it may run a cell; which, only ipykernel knows
     return (
         thread.name.startswith(("agent_lab", *_KERNELS_OWN))
         or type(thread).__module__.partition(".")[0] in ("ipykernel", "IPython", "zmq")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,8 +31,8 @@ class LiveKernel:
         self.manager, self.folder = manager, folder
         self._loop, self._client = loop, client
 
-    def do(self, work: Coroutine[Any, Any, Told]) -> Told:
-        return self._loop.run_until_complete(work)
+    def do(self, work: Awaitable[Told]) -> Told:
+        return self._loop.run_until_complete(asyncio.ensure_future(work, loop=self._loop))
 
     def run(self, code: str) -> str:
         """What it printed and its last value; an error fails the test."""

@@ -158,14 +158,13 @@ def _text(value: Any, inspection: Inspection, reading: Reading) -> Inspection:
 def _collection(value: Any, base: Any, inspection: Inspection, reading: Reading) -> Inspection:
     most = MANY_ITEMS if reading.full else ITEMS
     size = base.__len__(value)
-    few = list(islice(base.__iter__(value), most))
+    few = list(islice(dict.items(value) if base is dict else base.__iter__(value), most))
     items: list[tuple[str, str]] = []
     if base is dict:
-        for key in few:
+        for key, inside in few:
             named = type(key) is str and key.isidentifier()
             shown = label(key) if named or reading.sample else type_name(key)
             why = reading.masks.why(key) if type(key) is str else ""
-            inside = dict.get(value, key)
             items.append((without_secrets(shown), _inside(inside, reading, why)))
     else:
         ordered = base is list or base is tuple
@@ -205,12 +204,12 @@ def _inside(value: Any, reading: Reading, why: str, depth: int = 1) -> str:
         words.append(about.dtype)
     for base in (dict, list, tuple):
         if issubclass(type(value), base) and depth < DEPTH and not reading.late():
-            few = islice(base.__iter__(value), 3)
             keys: Iterable[str]
             if base is dict:
-                keys = (f"{_key(key)}: {_types(dict.get(value, key), depth + 1)}" for key in few)
+                few = islice(dict.items(value), 3)
+                keys = (f"{_key(key)}: {_types(one, depth + 1)}" for key, one in few)
             else:
-                keys = (_types(one, depth + 1) for one in few)
+                keys = (_types(one, depth + 1) for one in islice(base.__iter__(value), 3))
             more = ", …" if base.__len__(value) > 3 else ""
             words.append(f"({', '.join(keys)}{more})")
     return " ".join(words)
@@ -225,8 +224,8 @@ def _types(value: Any, depth: int) -> str:
     """Types inside types, no deeper than DEPTH."""
     for base in (list, tuple, dict):
         if issubclass(type(value), base) and depth < DEPTH:
-            few = [dict.get(value, one) if base is dict else one
-                   for one in islice(base.__iter__(value), 1)]  # fmt: skip
+            inside = dict.values(value) if base is dict else base.__iter__(value)
+            few = list(islice(inside, 1))
             return f"{type_name(value)} of {_types(few[0], depth + 1)}" if few else type_name(value)
     return type_name(value)
 

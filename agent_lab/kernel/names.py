@@ -13,6 +13,7 @@ import uuid
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -166,6 +167,6 @@ def _few(value: Any, base: Any) -> int:
         return hash(tuple(id(base.__getitem__(value, at)) for at in sorted(places)))
     if base is dict:
         # The order of a dictionary is that of its making: its end is what is new.
-        keys = [key for key, _ in zip(dict.__reversed__(value), range(ITEMS), strict=False)]
-        return hash(tuple((id(key), id(dict.get(value, key))) for key in keys))
+        newest = islice(reversed(dict.items(value)), ITEMS)
+        return hash(tuple((id(key), id(one)) for key, one in newest))
     return hash(sys.getsizeof(value)) if is_one(type(value), set, frozenset) else 0

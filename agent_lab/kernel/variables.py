@@ -120,15 +120,14 @@ _FEW = 5
 
 def _items(value: Any, base: Any) -> str:
     """The types of the first few items: their values may be large, or secret."""
-    few = islice(base.__iter__(value), _FEW)
     if base is dict:
-        pairs = ((key, dict.get(value, key)) for key in few)
+        pairs = islice(dict.items(value), _FEW)  # not by its keys: theirs is the hash
         inside = ", ".join(
             f"{repr(key[:20]) if type(key) is str else type_name(key)}: {type_name(one)}"
             for key, one in pairs
         )
     else:
-        inside = ", ".join(map(type_name, few))
+        inside = ", ".join(map(type_name, islice(base.__iter__(value), _FEW)))
     more = ", …" if base.__len__(value) > _FEW else ""
     return f"[{inside}{more}]" if base is list or base is tuple else f"{{{inside}{more}}}"
 

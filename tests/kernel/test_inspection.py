@@ -349,11 +349,13 @@ def test_a_near_name_is_offered() -> None:
 
 
 ARMED = False
+ASKED: list[int] = []
 
 
 def _asked(*_: Any) -> Any:
     """Libraries and pytest ask while the values are made: only then is it answered."""
     if ARMED:
+        ASKED.append(1)
         raise SystemExit("it was asked")
     return 1
 
@@ -389,6 +391,7 @@ def armed() -> Iterator[Callable[[], None]]:
         global ARMED
         ARMED = True
 
+    ASKED.clear()
     yield arm
     globals()["ARMED"] = False
 
@@ -419,8 +422,8 @@ def test_nothing_of_a_stranger_runs(kind: str, armed: Callable[[], None]) -> Non
     armed()
     found = [inspected(value, level) for level in ("schema", "summary", "sample", "full")]
     globals()["ARMED"] = False
-    notes = [note for one in found for note in one.notes if "could not be read" in note]
-    assert not notes
+    assert not ASKED
+    assert not [note for one in found for note in one.notes if "could" in note]
 
 
 def test_lazy_things_are_not_collected(tmp_path: Any) -> None:
@@ -431,12 +434,12 @@ def test_lazy_things_are_not_collected(tmp_path: Any) -> None:
         return frame
 
     lazy = pl.LazyFrame({"a": [1]}).map_batches(ask)
-    assert "lazy" in inspected(lazy).notes[0]
+    assert inspected(lazy).notes[0].startswith("lazy:")
     file = tmp_path / "gone.csv"
     file.write_text("a\n1\n")
     scan = pl.scan_csv(file)
     file.unlink()
-    assert "lazy" in inspected(scan).notes[0]
+    assert inspected(scan).notes[0].startswith("lazy:")
     assert not asked
 
 

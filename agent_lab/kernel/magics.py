@@ -19,7 +19,7 @@ from IPython.core.inputtransformer2 import EscapedCommand
 from IPython.core.magic import no_var_expand
 from IPython.display import display
 
-from agent_lab.kernel import variables
+from agent_lab.kernel import channel
 from agent_lab.kernel.client import KernelClient, connect
 from agent_lab.kernel.context import Done, Recorder
 from agent_lab.protocol.errors import AgentLabError
@@ -258,7 +258,7 @@ def load(shell: InteractiveShell) -> None:
     recorder = Recorder(shell)
     recorder.start()
     _loaded[id(shell)] = recorder
-    variables.install(shell)
+    channel.install(shell)
     register: Any = shell.register_magic_function
     register(AgentMagic(recorder).agent, magic_kind="line_cell", magic_name="agent")
     shell.input_transformer_manager.token_transformers.append(AgentLine)
@@ -270,7 +270,7 @@ def unload(shell: InteractiveShell) -> None:
     if recorder is None:
         return
     recorder.stop()
-    variables.uninstall(shell)
+    channel.uninstall(shell)
     shell.input_transformer_manager.token_transformers.remove(AgentLine)
     for magics in shell.magics_manager.magics.values():
         magics.pop("agent", None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+from weakref import WeakSet
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.session import Session
@@ -13,7 +14,10 @@ from agent_lab.protocol.errors import Conflict, Unavailable
 from agent_lab.protocol.events import Json
 
 PATIENCE_SECONDS = 5.0
-"""A kernel whose C code holds the interpreter answers late; one without our part never."""
+"""A kernel whose C code holds the interpreter answers late."""
+
+OTHERS_PATIENCE_SECONDS = 1.0
+"""Those of other languages do not have our part anyway."""
 
 
 class KernelManager(Protocol):
@@ -21,19 +25,31 @@ class KernelManager(Protocol):
 
     @property
     def session(self) -> Any: ...
+    @property
+    def kernel_spec(self) -> Any: ...
     def client(self, **options: Any) -> Any: ...
     def is_alive(self) -> Any: ...
 
 
 async def ask(
-    manager: KernelManager, request: str, content: Json, seconds: float = PATIENCE_SECONDS
+    manager: KernelManager,
+    request: str,
+    content: Json,
+    seconds: float = PATIENCE_SECONDS,
+    channel: Literal["control", "shell"] = "control",
 ) -> Json:
     """Send a request of ours and return its reply's content.
 
-    Raises Conflict `kernel_dead`, Unavailable `not_offered` when this kernel does not know it.
+    Raises Conflict `kernel_dead`, or `kernel_busy` when a cell runs and the shell channel waits for
+    it; Unavailable `not_offered` when this kernel does not know the request.
     """
     if not await ensure_async(manager.is_alive()):
         raise Conflict("The kernel does not run. Start it, then try again.", "kernel_dead")
+    other = _language(manager) != "python"
+    if other and channel == "control":
+        if manager in _silent:
+            raise _not_offered(manager)
+        seconds = min(seconds, OTHERS_PATIENCE_SECONDS)
     # A session of our own: clients that share the manager's have one address, and lose replies.
     own = Session(
         key=manager.session.key,
@@ -41,20 +57,48 @@ async def ask(
         username="agent_lab",
     )
     client: AsyncKernelClient = manager.client(session=own)
-    client.start_channels(shell=False, iopub=False, stdin=False, hb=False, control=True)
+    shell = channel == "shell"
+    client.start_channels(shell=shell, iopub=False, stdin=False, hb=False, control=not shell)
+    spoken = client.shell_channel if shell else client.control_channel
     try:
         message = own.msg(request, content)
-        client.control_channel.send(message)
+        spoken.send(message)
+        # A kernel drops what it does not know without a word, and answers in order: when this is
+        # answered first, ours never will be. Not kernel_info: IPython puts a tip of the day into
+        # its answer, drawn from the person's own random numbers.
+        probe = own.msg("comm_info_request", {})
+        spoken.send(probe)
         async with asyncio.timeout(seconds):
             while True:
-                reply = await client.control_channel.get_msg()
-                if reply["parent_header"].get("msg_id") == message["header"]["msg_id"]:
+                reply = await spoken.get_msg()
+                answered = reply["parent_header"].get("msg_id")
+                if answered == message["header"]["msg_id"]:
                     return reply["content"]
+                if answered == probe["header"]["msg_id"]:
+                    raise _not_offered(manager)
     except TimeoutError:
-        text = (
-            "This kernel does not tell what is in memory. In a Python kernel, run "
-            "`%load_ext agent_lab`; other kernels do not offer it."
-        )
-        raise Unavailable(text, "not_offered") from None
+        if other and channel == "control":
+            _silent.add(manager)
+            raise _not_offered(manager) from None
+        text = "The kernel does not answer: a cell runs. Wait for it or interrupt the kernel."
+        raise Conflict(text, "kernel_busy") from None
     finally:
         client.stop_channels()
+
+
+_silent: WeakSet[KernelManager] = WeakSet()
+"""Kernels of other languages that do not answer on the control channel: asked once."""
+
+
+def _language(manager: KernelManager) -> str:
+    spec = manager.kernel_spec
+    return str(spec.language).lower() if spec is not None and spec.language else "python"
+
+
+def _not_offered(manager: KernelManager) -> Unavailable:
+    language = _language(manager)
+    if language == "python":
+        text = "This kernel does not know of Agent Lab. Run `%load_ext agent_lab` in it."
+    else:
+        text = f"Not offered by this kernel: its language is {language}, and only Python's tells."
+    return Unavailable(text, "not_offered")

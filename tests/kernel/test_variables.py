@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from agent_lab.kernel.variables import HIDDEN, REPLY, REQUEST
+from agent_lab.protocol.secrets import HIDDEN
 from tests.kernel.jupyter_process import Jupyter, Kernel, jupyter_server
 
+REQUEST, REPLY = "agent_lab_variables_request", "agent_lab_variables_reply"
 BUSY_SECONDS = 1.5
 
 
@@ -108,7 +109,8 @@ def test_nothing_of_the_person_runs_for_it(kernel: Kernel) -> None:
     )
     assert ran.status == "ok", ran.text
     found = told(kernel)
-    assert found["bad"]["kind"] == found["frame"]["kind"] == found["fake"]["kind"] == "other"
+    assert found["bad"]["kind"] == found["fake"]["kind"] == "other"
+    assert (found["frame"]["kind"], found["frame"]["length"]) == ("collection", 0)
     assert found["list_"]["value"] == "[Bad]"
     assert (found["odd"]["type"], found["more"]["value"]) == ("Odd", "[Odd]")
 

@@ -112,8 +112,8 @@ def document() -> Node:
     from agent_lab.store.ledger import UsageRow
 
     named = (
-        Agents, Sessions, Accepted, AcceptedByKernel, KernelSessions, Health, Failure, UsageRow, Files, Variables,
-        ContextReport, Rules, Readiness,
+        Agents, Sessions, Accepted, AcceptedByKernel, KernelSessions, Health, Failure,
+        UsageRow, Files, Variables, ContextReport, Rules, Readiness,
     )  # fmt: skip
     bodies = {route.body for table in TABLES for route in table.routes if route.body}
     frames = (

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -79,6 +80,10 @@ class Kernel:
         self.client = BlockingKernelClient(connection_file=str(connection_file))
         self.client.load_connection_file()
         self.client.start_channels()
+        self.begun, self.ahead, self.sent = datetime.now(UTC), 0.0, 0
+        self.others: list[Json] = []
+        self.updates: list[Json] = []
+        self.replies: dict[str, Json] = {}
         self._wait_until_heard()
 
     def _wait_until_heard(self) -> None:
@@ -96,33 +101,74 @@ class Kernel:
         self.client.stop_channels()
         self.client.context.destroy(linger=0)
 
-    def run(self, code: str, cell_id: str = "") -> Ran:
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+    def run(self, code: str, cell_id: str | None = None, *, attended: bool = True) -> Ran:
+        """One cell, as by a person in a notebook; with the id "" as in a console."""
+        return self.result_of(self.send(code, cell_id, attended=attended))
+
+    def run_all(self, *cells: str) -> list[Ran]:
+        """Cells that are sent at once, as a notebook sends all of its cells."""
+        sent = [self.send(code, pause=0.001) for code in cells]
+        return [self.result_of(one) for one in sent]
+
+    def send(
+        self, code: str, cell_id: str | None = None, *, attended: bool = True, pause: float = 1.0
+    ) -> str:
+        """Send a cell and return the id of the message. `pause`: seconds since the last one, as the
+        client's clock shows them."""
+        self.sent += 1
+        self.ahead += pause
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": attended}
+        cell_id = f"cell-{self.sent}" if cell_id is None else cell_id
         metadata = {"cellId": cell_id} if cell_id else {}
         request = self.client.session.msg("execute_request", content, metadata=metadata)
+        request["header"]["date"] = self.begun + timedelta(seconds=self.ahead)
         self.client.shell_channel.send(request)
-        mine = request["header"]["msg_id"]
+        return str(request["header"]["msg_id"])
+
+    def result_of(self, mine: str) -> Ran:
+        """What a cell that was sent does, to its end."""
         outputs: list[Json] = []
         while True:
-            message = self.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
-            if message["parent_header"].get("msg_id") != mine:
-                continue
+            message = self._message(mine)
             kind, said = message["msg_type"], message["content"]
             if kind in ("stream", "display_data", "execute_result", "error"):
                 outputs.append(said)
+            if kind == "update_display_data":
+                self.updates.append(said["data"])
             if kind == "status" and said["execution_state"] == "idle":
                 break
-        reply = self.client.get_shell_msg(timeout=PATIENCE_SECONDS)
-        while reply["parent_header"].get("msg_id") != mine:
+        while mine not in self.replies:
             reply = self.client.get_shell_msg(timeout=PATIENCE_SECONDS)
+            self.replies[reply["parent_header"].get("msg_id")] = reply
+        reply = self.replies.pop(mine)
         return Ran(reply["content"]["status"], outputs, reply["content"])
+
+    def _message(self, mine: str) -> Json:
+        """The next message that a request caused; those of others are kept for them."""
+        for number, message in enumerate(self.others):
+            if message["parent_header"].get("msg_id") == mine:
+                return self.others.pop(number)
+        while True:
+            message = self.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
+            if message["parent_header"].get("msg_id") == mine:
+                return message
+            if message["msg_type"] == "update_display_data":
+                self.updates.append(message["content"]["data"])
+            else:
+                self.others.append(message)
 
     def updated(self) -> str:
         """The text of the next output that changes in place."""
-        while True:
+        return str(self.update()["text/plain"])
+
+    def update(self) -> Json:
+        while not self.updates:
             message = self.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
             if message["msg_type"] == "update_display_data":
-                return str(message["content"]["data"]["text/plain"])
+                self.updates.append(message["content"]["data"])
+            else:
+                self.others.append(message)
+        return self.updates.pop(0)
 
 
 @dataclass

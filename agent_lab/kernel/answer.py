@@ -7,9 +7,9 @@ fetch anything.
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
 
+from agent_lab.kernel.text import inert
 from agent_lab.protocol.events import Event, Session, TurnEnded, UserMessage
 from agent_lab.protocol.transcript import (
     Fold,
@@ -169,18 +169,6 @@ def _flat(text: str) -> str:
 def _literal(text: str) -> str:
     """Words that markdown must not read."""
     return _MARKS.sub(r"\\\1", inert(_flat(text)))
-
-
-def inert(text: str) -> str:
-    """Without control characters and lone surrogates: what an agent says drives no terminal."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        char
-        if char in "\n\t" or unicodedata.category(char) not in ("Cc", "Cs")
-        else "\N{REPLACEMENT CHARACTER}"
-        for char in text
-    )
 
 
 def harmless(markdown: str) -> str:

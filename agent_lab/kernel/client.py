@@ -1,12 +1,11 @@
 """Carry a kernel's requests to the server that started it, over the kernel routes.
 
-Only the standard library speaks HTTP here: this is imported into every person's kernel. No proxy is
-asked, because the server is the one whose child this kernel is.
+Only the standard library speaks HTTP here, and on first use: this is imported into every person's
+kernel. No proxy is asked, because the server is the one whose child this kernel is.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
@@ -16,7 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -25,6 +24,9 @@ from msgspec import Struct
 from agent_lab.protocol.brief import Brief
 from agent_lab.protocol.errors import AgentLabError, NotFound, Unavailable
 from agent_lab.protocol.events import ContextItem, Event, Session, TextBlock, decode_event
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 TIMEOUT_SECONDS = 15.0
 """How long the server may take for one answer: the first question also makes the session."""
@@ -161,10 +163,11 @@ class KernelClient:
             "Start it again (`jupyter lab`), then open this notebook there."
         )
 
-    def connection(self, timeout: float) -> http.client.HTTPConnection:
+    def connection(self, timeout: float) -> HTTPConnection:
+        from http.client import HTTPConnection, HTTPSConnection
+
         parts = urlsplit(self.url)
-        secure = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         return kind(parts.hostname or "localhost", parts.port, timeout=timeout)
 
     def path(self, route: str, query: Mapping[str, str]) -> str:
@@ -185,6 +188,8 @@ class KernelClient:
         self, method: str, route: str, body: object, query: Mapping[str, str]
     ) -> tuple[int, bytes]:
         """One request on a connection of its own; returns status and body."""
+        from http.client import HTTPException
+
         data = None if body is None else _encoded(body)
         connection = self.connection(TIMEOUT_SECONDS)
         try:
@@ -197,7 +202,7 @@ class KernelClient:
                 "It may be busy: see in the Agent panel whether this arrived before trying again.",
                 "timeout",
             ) from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             raise self.lost(error) from None
         finally:
             connection.close()
@@ -214,10 +219,12 @@ class Stream:
         self._client = client
         self._path = client.path("events", {"session_id": session_id, "after": str(after)})
         self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
+        self._connection: HTTPConnection | None = None
         self._closed = threading.Event()
 
     def __iter__(self) -> Iterator[Event]:
+        from http.client import HTTPException
+
         connection = self._client.connection(TIMEOUT_SECONDS)
         with self._lock:
             if self._closed.is_set():
@@ -235,7 +242,7 @@ class Stream:
                         return
                     if line.startswith(b"data:"):
                         yield decode_event(line[5:])
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError, HTTPException) as error:
             if not self._closed.is_set():
                 raise self._client.lost(error) from None
         finally:

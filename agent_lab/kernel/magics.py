@@ -15,7 +15,6 @@ from IPython.core.inputtransformer2 import EscapedCommand
 from IPython.core.magic import no_var_expand
 
 from agent_lab.kernel import variables
-from agent_lab.kernel.answer import inert
 from agent_lab.kernel.client import KernelClient, Question, Sent, Sessions, connect
 from agent_lab.kernel.completion import Completion
 from agent_lab.kernel.context import Done, Recorder, parent_of, request_of
@@ -23,7 +22,7 @@ from agent_lab.kernel.grammar import Request, help_text, parse
 from agent_lab.kernel.involved import named
 from agent_lab.kernel.runs import Runs
 from agent_lab.kernel.showing import Line, changes_in_place, show, show_when_known
-from agent_lab.kernel.waiting import wait
+from agent_lab.kernel.text import inert
 from agent_lab.kernel.watching import QUESTIONS, Watch, Watches
 from agent_lab.protocol.errors import AgentLabError
 from agent_lab.protocol.events import ContextItem, Session, TextBlock
@@ -181,6 +180,8 @@ class AgentMagic:
             if holds():
                 show(TOGETHER)
             else:
+                from agent_lab.kernel.waiting import wait
+
                 wait(client, question, in_place, "Queued: the agent is busy.")
             return
         where = "" if in_place else " `%agent --wait` shows it here."

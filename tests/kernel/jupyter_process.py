@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -75,6 +75,9 @@ class Ran:
 
 class Kernel:
     """One kernel, spoken to as a notebook does."""
+
+    path = ""
+    """Of its notebook, where a server has it."""
 
     def __init__(self, connection_file: Path) -> None:
         self.client = BlockingKernelClient(connection_file=str(connection_file))
@@ -220,8 +223,13 @@ class Jupyter:
             {"path": path, "name": "", "type": "notebook", "kernel": {"name": "python3"}},
         )["kernel"]["id"]
         kernel = Kernel(self.folder / "runtime" / f"kernel-{kernel_id}.json")
+        kernel.path = path
         self.kernels.append(kernel)
         return kernel
+
+    def asked(self, kernel: Kernel, words: str) -> list[Json]:
+        """The events of the turn of this notebook's session whose prompt has these words."""
+        return self.turn(self.session_of(kernel.path)["id"], words)
 
     def session_of(self, path: str) -> Json:
         found = self.call("GET", "agent-lab/api/sessions")["sessions"]
@@ -253,13 +261,20 @@ class Jupyter:
 
 @contextmanager
 def jupyter_server(
-    folder: Path, base_url: str = "/", root: Path | None = None, *, agent_lab: bool = True
+    folder: Path,
+    base_url: str = "/",
+    root: Path | None = None,
+    *,
+    agent_lab: bool = True,
+    agent: Sequence[str] = (sys.executable, str(FAKE_AGENT)),
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Jupyter]:
-    """A server with the fake agent for its agent; ended with its kernels and agents."""
+    """A server with the fake agent for its agent; ended with its kernels and agents. `variables`
+    are added to its environment."""
     root = root or folder / "root"
     for each in (root, folder / "home"):
         each.mkdir(parents=True, exist_ok=True)
-    environment = scratch_environment(folder)
+    environment = scratch_environment(folder) | dict(variables or {})
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     enabled = {"agent_lab": agent_lab}
@@ -272,7 +287,7 @@ def jupyter_server(
             "--ServerApp.open_browser=False", "--ServerApp.allow_root=True",
             f"--IdentityProvider.token={TOKEN}",
             f"--AgentLab.data_dir={folder / 'sessions'}",
-            f"--AgentLab.claude_command={[sys.executable, str(FAKE_AGENT)]}",
+            f"--AgentLab.claude_command={list(agent)}",
         ],
         env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True,

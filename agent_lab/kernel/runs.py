@@ -83,7 +83,7 @@ class Runs:
         self._read_by(listen)
 
     def _read_by(self, reader: Any) -> None:
-        if self._kernel.io_loop is not None:  # it has started
+        if getattr(self._kernel, "io_loop", None) is not None:  # it has started
             stream = self._kernel.shell_stream
             stream.io_loop.add_callback(lambda: stream.on_recv(reader, copy=False))
 

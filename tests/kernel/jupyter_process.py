@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -21,6 +22,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from jupyter_client.blocking.client import BlockingKernelClient
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
 
 PROJECT = Path(__file__).parents[2]
 FAKE_AGENT = PROJECT / "tests" / "fakes" / "fake_agent.py"
@@ -146,6 +149,13 @@ class Kernel:
         reply = self.replies.pop(mine)
         return Ran(reply["content"]["status"], outputs, reply["content"])
 
+    def first_output(self, mine: str) -> Json:
+        """The data of the first thing that a cell shows; the cell may go on."""
+        while True:
+            message = self._message(mine)
+            if message["msg_type"] == "display_data":
+                return message["content"]["data"]
+
     def _message(self, mine: str) -> Json:
         """The next message that a request caused; those of others are kept for them."""
         for number, message in enumerate(self.others):
@@ -166,12 +176,18 @@ class Kernel:
 
     def update(self) -> Json:
         while not self.updates:
+            self.next_update()
+        return self.updates.pop(0)
+
+    def next_update(self) -> None:
+        """Read on until one more output has changed in place."""
+        known = len(self.updates)
+        while len(self.updates) == known:
             message = self.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
             if message["msg_type"] == "update_display_data":
                 self.updates.append(message["content"]["data"])
             else:
                 self.others.append(message)
-        return self.updates.pop(0)
 
 
 @dataclass
@@ -226,6 +242,28 @@ class Jupyter:
         kernel.path = path
         self.kernels.append(kernel)
         return kernel
+
+    async def _command(self, session_id: str, command: Json) -> Json:
+        parts = urlsplit(self.url)
+        address = f"ws://{parts.netloc}{parts.path}agent-lab/sessions/{session_id}/chat?tail=1"
+        request = HTTPRequest(
+            address.replace("agent-lab/sessions", "agent-lab/api/sessions"),
+            headers={"Authorization": f"token {TOKEN}"},
+        )
+        socket = await websocket_connect(request)
+        try:
+            await socket.write_message(json.dumps({"id": "mine", **command}))
+            while True:
+                answer = json.loads(await socket.read_message() or "null")
+                if answer.get("id") == "mine":
+                    return answer
+        finally:
+            socket.close()
+
+    def command(self, session_id: str, command: Json) -> None:
+        """Send a command on the session's WebSocket, as a panel does."""
+        answer = asyncio.run(self._command(session_id, command))
+        assert answer["type"] == "ack", answer
 
     def asked(self, kernel: Kernel, words: str) -> list[Json]:
         """The events of the turn of this notebook's session whose prompt has these words."""

@@ -191,7 +191,7 @@ def test_a_plan_first_and_another_model_when_nothing_runs(jupyter: Jupyter, kern
 
     assert (planned["permission_mode"], planned["model"]) == ("plan", "haiku")
     assert "The agent is busy" in refused
-    assert "This session's agent is claude. Another one needs --new." in unlike
+    assert "There is no agent 'codex' here" in unlike
 
 
 def test_there_is_no_yes(kernel: Kernel) -> None:

@@ -34,7 +34,7 @@ _FETCHES = re.compile(
     r"|link|style|svg|math|base|meta|script|form|body|table|t[dhr]|use)\b)",
     re.IGNORECASE,
 )
-_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~$&-])")
+_MARKS = re.compile(r"([\\`*_{}\[\]<>#+!|~$&-])")
 
 
 class Answer:
@@ -48,6 +48,7 @@ class Answer:
         self.prompt_id = prompt_id
         self._shown: dict[str, str] = {}
         self._last = ""
+        self._finished = False
         self.turn_id = turn_id
         self.ended: TurnEnded | None = None
 
@@ -128,8 +129,10 @@ class Answer:
             grown = self._last == key and text.startswith(before)
             yield text[len(before) :] if grown else f"{chr(10) if self._last else ''}{text}"
             self._last = key
-        if self.ended is not None:
-            yield f"\n{self.note}\n" if self.note else ("\n" if self._last else "")
+        if self.ended is not None and not self._finished:
+            self._finished = True
+            yield "\n" if self._last else ""
+            yield f"{self.note}\n" if self.note else ""
 
     def _items(self) -> Iterable[Item]:
         """Those that are shown: not a sub-agent's, not what has been answered."""
@@ -168,7 +171,7 @@ def _flat(text: str) -> str:
 
 def _literal(text: str) -> str:
     """Words that markdown must not read."""
-    return _MARKS.sub(r"\\\1", inert(_flat(text)))
+    return harmless(_MARKS.sub(r"\\\1", inert(_flat(text))))
 
 
 def harmless(markdown: str) -> str:

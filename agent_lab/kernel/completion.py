@@ -25,7 +25,7 @@ from agent_lab.protocol.errors import AgentLabError
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-LONGEST_SECONDS = 0.06
+LONGEST_SECONDS = 0.04
 FRESH_SECONDS = 10.0
 SHOWN_OF_ID = 8
 

@@ -18,6 +18,7 @@ class Relay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
+        self._paused = False
         self._all: list[socket.socket] = []
         self._lock = threading.Lock()
         self.threads: list[threading.Thread] = []
@@ -39,6 +40,9 @@ class Relay:
                 near, _ = self._listener.accept()
             except OSError:
                 return
+            if self._paused:
+                near.close()
+                continue
             far = socket.create_connection(self._target)
             with self._lock:
                 self._open += [near, far]
@@ -63,6 +67,14 @@ class Relay:
                 one.shutdown(socket.SHUT_RDWR)
             except OSError:
                 continue
+
+    def pause(self) -> None:
+        """As a server that is away: new connections end at once."""
+        self._paused = True
+        self.cut()
+
+    def resume(self) -> None:
+        self._paused = False
 
     def join(self) -> None:
         for thread in self.threads:

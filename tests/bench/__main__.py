@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import conversation, keys, latency, load, page, startup, throughput, volume
+from . import conversation, kernel, keys, latency, load, page, startup, throughput, volume
 from .measures import Measure, Run
 from .report import HEADINGS, Figure, columns, say
 from .servers import Missing, claude_program
@@ -36,6 +36,8 @@ MEASURES: dict[str, Measure] = {
     "typing": keys.typing,
     "bundle": volume.panel_bundle,
     "lines": throughput.lines,
+    "asking": kernel.asking,
+    "import": kernel.importing,
 }
 
 

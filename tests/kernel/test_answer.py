@@ -54,7 +54,7 @@ def tool(status: str = "pending", title: str = "Read orders.csv") -> ToolCall:
 
 def test_only_the_turn_of_this_prompt_is_shown() -> None:
     answer = Answer(session(), "mine")
-    log = [
+    log: list[tuple[str | None, AnyBody]] = [
         ("other", AgentMessage(message_id="a", content=(TextBlock("not mine"),))),
         ("other", TurnEnded(stop_reason="end_turn")),
         ("turn", UserMessage(message_id="mine", content=())),
@@ -91,18 +91,16 @@ def test_what_comes_piece_by_piece_is_what_is_there_in_the_end(name: str) -> Non
 def test_text_that_grows_is_printed_once() -> None:
     answer = Answer(session(), "p", "t")
     pieces = []
-    for seq, body in enumerate(
-        (
-            AgentMessageChunk(message_id="m", text="one "),
-            AgentMessageChunk(message_id="m", text="two"),
-            tool(),
-            ToolCallUpdate(tool_call_id="c", status="completed"),
-            said("one two"),
-            AgentMessageChunk(message_id="n", text="three"),
-            TurnEnded(stop_reason="end_turn"),
-        ),
-        1,
-    ):
+    bodies: tuple[AnyBody, ...] = (
+        AgentMessageChunk(message_id="m", text="one "),
+        AgentMessageChunk(message_id="m", text="two"),
+        tool(),
+        ToolCallUpdate(tool_call_id="c", status="completed"),
+        said("one two"),
+        AgentMessageChunk(message_id="n", text="three"),
+        TurnEnded(stop_reason="end_turn"),
+    )
+    for seq, body in enumerate(bodies, 1):
         answer.push(Event(seq, "s", "t", "", body))
         pieces.append(answer.news())
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pexpect
+import pexpect  # type: ignore[import-untyped]  # it tells no types
 import pytest
 
 from tests.kernel.jupyter_process import PROJECT, Jupyter, scratch_environment

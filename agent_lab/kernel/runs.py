@@ -2,8 +2,9 @@
 
 Why: a notebook keeps its `%agent` cells. Who runs all of it wants the results again, not the
 questions, which cost money and may change files. How it is recognised:
-- A notebook sends "Run All" as one burst: the dates in the messages lie milliseconds apart. A
-  person who runs cell after cell, also while one is busy, is slower than NEAR_SECONDS.
+- A notebook sends "Run All" as one burst: JupyterLab's messages are dated some 10 ms apart, on a
+  busy machine up to 110 ms. A person who runs cell after cell, also while one is busy, is slower
+  than NEAR_SECONDS, and not MANY times in a row faster than CHAIN_SECONDS.
 - Cells that are queued behind this one are seen as they arrive, before they run: ipykernel 7 reads
   them on a thread of its own, where we listen in. Older ones, without that thread, show only those
   that ran before, so the first cell of a run is not recognised there.
@@ -27,11 +28,15 @@ from agent_lab.kernel.context import Message, parent_of
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-NEAR_SECONDS = 0.1
-"""Cells sent within this time of each other were run together."""
-ARRIVE_SECONDS = 0.06
-"""How long the rest of a burst may take to get here after its first cell."""
-KEPT = 4000
+NEAR_SECONDS = 0.08
+"""Two cells sent within this time of each other were run together."""
+CHAIN_SECONDS, MANY = 0.25, 3
+"""So were this many, each sent within that time of the one before."""
+ARRIVE_SECONDS = 0.3
+"""How long the rest of a burst may take to get here after its first cell. The question waits for
+that, the cell does not."""
+POLL_SECONDS = 0.01
+KEPT = 1000
 
 
 class Seen(Struct, frozen=True):
@@ -128,13 +133,11 @@ class Runs:
             mine = self._seen.get(request)
         if mine is None:
             return False
-        if self._near(request, mine):
-            return True
-        left = self._left(mine)
-        if left <= 0:
-            return False
-        time.sleep(left)
-        return self._near(request, mine)
+        while not self._near(request, mine):
+            if self._left(mine) <= 0:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
 
     def waits(self, request: str) -> bool:
         """Whether `together` would have to wait."""
@@ -156,16 +159,31 @@ class Runs:
 
     def _near(self, request: str, mine: Seen) -> bool:
         with self._lock:
-            others = [(id, one) for id, one in self._seen.items() if id != request]
-        for _, one in reversed(others):
-            if one.client != mine.client or bool(one.cell_id) != bool(mine.cell_id):
-                continue
-            apart = one.sent - mine.sent
+            seen = [one for id, one in self._seen.items() if id != request]
+        gaps = sorted(
+            one.sent - mine.sent
+            for one in seen
             # Of one cell that was run twice at once the first run counts.
-            again = bool(mine.cell_id) and one.cell_id == mine.cell_id and apart > 0
-            if abs(apart) <= NEAR_SECONDS and not again:
-                return True
-        return False
+            if not (mine.cell_id and one.cell_id == mine.cell_id and one.sent > mine.sent)
+            and (one.client, bool(one.cell_id)) == (mine.client, bool(mine.cell_id))
+            and abs(one.sent - mine.sent) <= MANY * CHAIN_SECONDS
+        )
+        before = _chain([-gap for gap in reversed(gaps) if gap <= 0])
+        after = _chain([gap for gap in gaps if gap > 0])
+        nearest = min((gap for gap in (*before[:1], *after[:1])), default=None)
+        if nearest is not None and nearest <= NEAR_SECONDS:
+            return True
+        return 1 + len(before) + len(after) >= MANY
+
+
+def _chain(gaps: list[float]) -> list[float]:
+    """Of growing distances from one cell those that a chain of cells leads to without a break."""
+    at = 0.0
+    for number, gap in enumerate(gaps):
+        if gap - at > CHAIN_SECONDS:
+            return gaps[:number]
+        at = gap
+    return gaps
 
 
 def _seconds(date: object) -> float | None:

@@ -51,6 +51,29 @@ def test_a_run_of_the_whole_notebook_sends_nothing(
     assert prompts(jupyter, kernel) == []
 
 
+@pytest.mark.parametrize("place", [0, 1, 3])
+def test_a_busy_browser_sends_them_a_while_apart(
+    jupyter: Jupyter, kernel: Kernel, place: int
+) -> None:
+    """As measured with Run All in JupyterLab on a machine that had too much to do."""
+    cells = ["import time; time.sleep(0.2)", "x = 1", "y = 2"]
+    cells.insert(place, "%agent why?")
+    sent = [kernel.send(code, pause=0.11) for code in cells]
+    ran = [kernel.result_of(one) for one in sent]
+
+    assert said(kernel, ran[place]).startswith(HELD)
+    assert prompts(jupyter, kernel) == []
+
+
+def test_two_cells_in_quick_succession_are_a_persons(jupyter: Jupyter, kernel: Kernel) -> None:
+    first = kernel.send("1/1")
+    asked = kernel.send("%agent what is it?", pause=0.15)
+    kernel.result_of(first)
+
+    assert said(kernel, kernel.result_of(asked)).startswith("Sent")
+    assert prompts(jupyter, kernel) == ["what is it?"]
+
+
 def test_each_cell_behind_another_by_a_persons_hand_is_sent(
     jupyter: Jupyter, kernel: Kernel
 ) -> None:

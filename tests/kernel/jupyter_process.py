@@ -113,7 +113,7 @@ class Kernel:
 
     def run_all(self, *cells: str) -> list[Ran]:
         """Cells that are sent at once, as a notebook sends all of its cells."""
-        sent = [self.send(code, pause=0.001) for code in cells]
+        sent = [self.send(code, pause=0.001 if at else 1.0) for at, code in enumerate(cells)]
         return [self.result_of(one) for one in sent]
 
     def send(

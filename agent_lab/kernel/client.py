@@ -1,29 +1,38 @@
 """Carry a kernel's requests to the server that started it, over the kernel routes.
 
-Only the standard library speaks HTTP here: this is imported into every person's kernel. No proxy is
-asked, because the server is the one whose child this kernel is.
+Only the standard library speaks HTTP here, and on first use: this is imported into every person's
+kernel. No proxy is asked, because the server is the one whose child this kernel is.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
-from collections.abc import Mapping
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
-from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
 
+from agent_lab.protocol.brief import Brief
 from agent_lab.protocol.errors import AgentLabError, NotFound, Unavailable
-from agent_lab.protocol.events import ContextItem, Session, TextBlock
+from agent_lab.protocol.events import ContextItem, Event, Session, TextBlock, decode_event
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 TIMEOUT_SECONDS = 15.0
 """How long the server may take for one answer: the first question also makes the session."""
+
+SILENCE_SECONDS = 60.0
+"""A server says something on every event stream each 15 s, however long the agent thinks."""
 
 _S = TypeVar("_S")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -38,11 +47,19 @@ class NoServer(AgentLabError):
 
 
 class Sent(Struct, frozen=True):
-    """What became of a question: a turn, or a place in the queue."""
+    """What became of a question: a turn, or a place in the queue. It lies after the seq `after`.
+    `notebook`: the path of the one whose session it went to."""
 
     session_id: str
+    after: int = 0
     turn_id: str | None = None
     queued: str | None = None
+    notebook: str | None = None
+
+
+class Sessions(Struct, frozen=True):
+    sessions: tuple[Brief, ...]
+    current: str | None
 
 
 class _Refusal(Struct, frozen=True):
@@ -51,71 +68,132 @@ class _Refusal(Struct, frozen=True):
     files: tuple[str, ...] = ()
 
 
-class _Question(Struct, frozen=True):
+class Question(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A prompt and whom it goes to. The same `id` twice is one turn."""
+
     id: str
     content: tuple[TextBlock, ...]
-    context: tuple[ContextItem, ...]
+    context: tuple[ContextItem, ...] = ()
+    session_id: str = ""
+    new: bool = False
+    agent: str | None = None
+    model: str | None = None
+    plan: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class KernelClient:
     """One kernel's door to its server. Stateless, so it may be used from any thread.
 
-    Every call raises AgentLabError (NoServer, Unavailable, or what the server said) with a sentence
-    that names the next step.
+    `folder`: where it works, for a kernel that runs no notebook of the server. Every call raises
+    AgentLabError (NoServer, Unavailable, or what the server said) with a sentence that names the
+    next step.
     """
 
     url: str
     secret: str
     kernel_id: str
+    folder: str = ""
 
-    def session(self) -> Session | None:
-        """The session of this kernel's notebook; None: there is none yet."""
+    def session(self, session_id: str = "") -> Session | None:
+        """The session of this kernel, or that one; None: there is none yet."""
         try:
-            return self._call("GET", "session", Session)
+            return self._call("GET", "session", Session, query={"session_id": session_id})
         except NotFound as error:
             if error.reason == "session_not_found":
                 return None
             raise
 
     def open_session(self) -> Session:
-        """The session of this kernel's notebook, made when there is none."""
+        """The session of this kernel, made when there is none."""
         return self._call("POST", "session", Session, {})
 
-    def prompt(self, prompt_id: str, text: str, context: tuple[ContextItem, ...]) -> Sent:
-        """Ask. The same `prompt_id` twice is one turn."""
-        content = (TextBlock(text),) if text else ()
-        return self._call("POST", "prompt", Sent, _Question(prompt_id, content, context))
+    def resume(self, session_id: str) -> Session:
+        """Make that session this kernel's own, live again when it had ended."""
+        return self._call("POST", "session", Session, {"session_id": session_id})
 
-    def cancel(self) -> None:
-        """Cancel the running turn; idle: nothing happens."""
-        self._call("POST", "cancel", Any, {})
+    def sessions(self) -> Sessions:
+        """Those of this kernel's folder."""
+        return self._call("GET", "sessions", Sessions)
 
-    def _call(self, method: str, route: str, answer: type[_S] | Any, body: object = None) -> _S:
-        status, data = self._exchange(method, route, body)
+    def prompt(self, question: Question) -> Sent:
+        return self._call("POST", "prompt", Sent, question)
+
+    def cancel(self, session_id: str = "", prompt_id: str = "") -> None:
+        """Cancel the running turn, or take that prompt back; idle: nothing happens."""
+        self._call("POST", "cancel", Any, {"session_id": session_id, "prompt_id": prompt_id})
+
+    def follow(self, session_id: str, after: int) -> Stream:
+        """The events of a session later than a seq, then live."""
+        return Stream(self, session_id, after)
+
+    def _call(
+        self,
+        method: str,
+        route: str,
+        answer: type[_S] | Any,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+    ) -> _S:
+        status, data = self._exchange(method, route, body, query or {})
         try:
             if status < 300:
                 return msgspec.json.decode(data or b"null", type=answer)
-            refusal = msgspec.json.decode(data, type=_Refusal)
         except msgspec.DecodeError:
-            raise Unavailable(
-                f"The answer of {self.url} (HTTP {status}) is not one of Agent Lab's. Install the "
-                "same version of agent-lab for this kernel and for the server.",
-                "not_understood",
-            ) from None
-        raise _error(status, refusal)
+            raise self._strange(status) from None
+        raise self.refusal(status, data)
 
-    def _exchange(self, method: str, route: str, body: object) -> tuple[int, bytes]:
-        """One request on a connection of its own; returns status and body."""
-        parts = urlsplit(self.url)
-        secure = parts.scheme == "https"
-        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        path = f"{parts.path.rstrip('/')}/agent-lab/kernel/{quote(self.kernel_id, safe='')}/{route}"
-        headers = {"Authorization": f"Bearer {self.secret}", "Content-Type": "application/json"}
-        data = None if body is None else _encoded(body)
-        connection = kind(parts.hostname or "localhost", parts.port, timeout=TIMEOUT_SECONDS)
+    def refusal(self, status: int, data: bytes) -> AgentLabError:
+        """What the server said instead of an answer."""
         try:
-            connection.request(method, path, data, headers)
+            return _error(status, msgspec.json.decode(data, type=_Refusal))
+        except msgspec.DecodeError:
+            return self._strange(status)
+
+    def _strange(self, status: int) -> AgentLabError:
+        return Unavailable(
+            f"The answer of {self.url} (HTTP {status}) is not one of Agent Lab's. Install the "
+            "same version of agent-lab for this kernel and for the server.",
+            "not_understood",
+        )
+
+    def lost(self, error: BaseException) -> NoServer:
+        return NoServer(
+            f"The Jupyter server at {self.url} cannot be reached ({error or 'no answer'}). "
+            "Start it again (`jupyter lab`), then open this notebook there."
+        )
+
+    def connection(self, timeout: float) -> HTTPConnection:
+        from http.client import HTTPConnection, HTTPSConnection
+
+        parts = urlsplit(self.url)
+        kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
+        return kind(parts.hostname or "localhost", parts.port, timeout=timeout)
+
+    def path(self, route: str, query: Mapping[str, str]) -> str:
+        """A route's address on the connection; empty values of the query are left out."""
+        base = urlsplit(self.url).path.rstrip("/")
+        asked = {"folder": self.folder, **query}
+        said = urlencode(
+            [(name, value) for name, value in asked.items() if value], errors="surrogateescape"
+        )
+        path = f"{base}/agent-lab/kernel/{quote(self.kernel_id or '-', safe='')}/{route}"
+        return f"{path}?{said}" if said else path
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.secret}", "Content-Type": "application/json"}
+
+    def _exchange(
+        self, method: str, route: str, body: object, query: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        """One request on a connection of its own; returns status and body."""
+        from http.client import HTTPException
+
+        data = None if body is None else _encoded(body)
+        connection = self.connection(TIMEOUT_SECONDS)
+        try:
+            connection.request(method, self.path(route, query), data, self.headers)
             answer = connection.getresponse()
             return answer.status, answer.read()
         except TimeoutError:
@@ -124,13 +202,61 @@ class KernelClient:
                 "It may be busy: see in the Agent panel whether this arrived before trying again.",
                 "timeout",
             ) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise NoServer(
-                f"The Jupyter server at {self.url} cannot be reached ({error}). "
-                "Start it again (`jupyter lab`), then open this notebook there."
-            ) from None
+        except (OSError, HTTPException) as error:
+            raise self.lost(error) from None
         finally:
             connection.close()
+
+
+class Stream:
+    """The events of a session on one connection, which `close` ends from any thread.
+
+    Iterating raises NoServer when the connection is cut, AgentLabError when the server refuses; it
+    ends when the server has no more, or dropped a reader that was too slow.
+    """
+
+    def __init__(self, client: KernelClient, session_id: str, after: int) -> None:
+        self._client = client
+        self._path = client.path("events", {"session_id": session_id, "after": str(after)})
+        self._lock = threading.Lock()
+        self._connection: HTTPConnection | None = None
+        self._closed = threading.Event()
+
+    def __iter__(self) -> Iterator[Event]:
+        from http.client import HTTPException
+
+        connection = self._client.connection(TIMEOUT_SECONDS)
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._connection = connection
+        try:
+            connection.request("GET", self._path, headers=self._client.headers)
+            with connection.getresponse() as response:
+                if response.status >= 300:
+                    raise self._client.refusal(response.status, response.read())
+                if connection.sock is not None:
+                    connection.sock.settimeout(SILENCE_SECONDS)
+                for line in response:
+                    if self._closed.is_set():
+                        return
+                    if line.startswith(b"data:"):
+                        yield decode_event(line[5:])
+        except (OSError, ValueError, HTTPException) as error:
+            if not self._closed.is_set():
+                raise self._client.lost(error) from None
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed.set()
+            sock = self._connection.sock if self._connection is not None else None
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # it is closed already
 
 
 def _encoded(body: object) -> bytes:
@@ -149,7 +275,7 @@ def _error(status: int, refusal: _Refusal) -> AgentLabError:
     if refusal.reason == "workspace_untrusted":
         files = f" ({', '.join(refusal.files)})" if refusal.files else ""
         message = f"{message.rstrip()}{files} Open the Agent panel of this notebook to decide."
-    elif status in (401, 403):
+    elif status in (401, 403) and refusal.reason != "outside":
         message = (
             "The server does not accept this kernel's key: it was restarted since the kernel "
             "started, or another one has its place. Restart the kernel."
@@ -162,14 +288,20 @@ def connect(environment: Mapping[str, str] | None = None) -> KernelClient:
     """The door of this very kernel. Raises NoServer with what to start."""
     seen = os.environ if environment is None else environment
     url, secret = seen.get("AGENT_LAB_URL"), seen.get("AGENT_LAB_KERNEL_SECRET")
-    kernel = kernel_id()
-    if not url or not secret or kernel is None:
+    if not url or not secret:
         raise NoServer(
-            "This kernel was not started by a Jupyter server with Agent Lab, so there is no agent "
-            "to ask. Install it where Jupyter runs (`pip install agent-lab`), start `jupyter lab` "
-            "and open this notebook there."
+            "Neither this kernel nor this terminal was started by a Jupyter server with Agent Lab, "
+            "so there is no agent to ask. Install it where Jupyter runs (`pip install agent-lab`), "
+            "start `jupyter lab` and open this notebook there."
         )
-    return KernelClient(url, secret, kernel)
+    return KernelClient(url, secret, kernel_id() or "", _folder())
+
+
+def _folder() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was deleted
+        return ""
 
 
 def kernel_id() -> str | None:
@@ -177,6 +309,8 @@ def kernel_id() -> str | None:
 
     Read from the connection file's name: JPY_SESSION_NAME is stale after a rename.
     """
+    if "ipykernel.kernelapp" not in sys.modules:
+        return None  # a terminal's IPython, which need not import it
     try:
         from ipykernel.connect import get_connection_file
 

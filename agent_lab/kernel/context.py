@@ -10,12 +10,13 @@ import re
 import sys
 import threading
 import traceback
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
+from agent_lab.kernel.involved import involved
 from agent_lab.protocol.events import ContextItem
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ LIMIT = 20_000
 """Characters kept of a cell's source, output or traceback. Of a long text the end: it says why."""
 CELLS_KEPT = 16
 """How many cells' texts are kept: late prints of earlier cells must not push out the last one's."""
+DONE_KEPT = 64
+"""How many cells can be asked about by number, by id, or as all errors."""
 
 Message = dict[str, Any]
 
@@ -55,7 +58,11 @@ class Tail:
 
 
 class Done(Struct, frozen=True):
-    """What one cell did, as texts: a kept exception would keep every variable of its frames."""
+    """What one cell did, as texts: a kept exception would keep every variable of its frames.
+
+    `involved`: the variables that a failed cell names. `request`: the id of the message
+    that ran it.
+    """
 
     source: str
     execution_count: int | None
@@ -65,6 +72,8 @@ class Done(Struct, frozen=True):
     traceback: str = ""
     result: str = ""
     printed: Tail | None = None
+    involved: tuple[ContextItem, ...] = ()
+    request: str = ""
 
     @property
     def kind(self) -> Literal["error", "output", "cell"]:
@@ -77,9 +86,9 @@ class Done(Struct, frozen=True):
         printed = plain(self.printed.text) if self.printed else ""
         return "\n".join(part for part in (printed.rstrip("\n"), self.result) if part.strip())
 
-    def item(self) -> ContextItem:
-        """The chip that goes with a question."""
-        kind = self.kind
+    def item(self, kind: Literal["error", "output", "cell"] | None = None) -> ContextItem:
+        """The chip that goes with a question. `kind`: as that, not as what it is."""
+        kind = kind or self.kind
         names = {"error": "error in", "output": "output of", "cell": "cell"}
         place = "a cell" if self.execution_count is None else f"[{self.execution_count}]"
         return ContextItem(
@@ -98,12 +107,60 @@ class Done(Struct, frozen=True):
 class Recorder:
     """Listens to one shell. `last` is what the last cell did that was not a question of ours."""
 
+    # What else is told of a cell that is done, on the shell's thread.
+    heard: Callable[[Done], None] | None = None
+
     def __init__(self, shell: InteractiveShell) -> None:
         self._shell = shell
         self._printed: OrderedDict[str, Tail] = OrderedDict()
         self._lock = threading.Lock()
         self._old_traceback: object = None
-        self.last: Done | None = None
+        self._done: deque[Done] = deque(maxlen=DONE_KEPT)
+
+    # ------------------------------------------------------------ what is known
+
+    @property
+    def last(self) -> Done | None:
+        return self._done[-1] if self._done else None
+
+    @property
+    def last_error(self) -> Done | None:
+        """The last cell that failed, though others ran since."""
+        return next((done for done in reversed(self._done) if done.ename), None)
+
+    def errors(self) -> list[Done]:
+        """The cells whose newest run failed, oldest first."""
+        newest: dict[str, Done] = {}
+        for done in self._done:
+            # A cell without an id that was mended and run again is another text: all are told of.
+            key = done.cell_id or done.source
+            newest.pop(key, None)
+            newest[key] = done
+        return [done for done in newest.values() if done.ename]
+
+    def cell(self, which: str) -> Done:
+        """The newest run of a cell, by its number or its id. Raises ValueError."""
+        number = int(which) if which.isascii() and which.isdecimal() else None
+        for done in reversed(self._done):
+            if which == done.cell_id or (number is not None and number == done.execution_count):
+                return done
+        found = None if number is None else self._from_history(number)
+        if found is not None:
+            return found
+        known = ", ".join(f"[{done.execution_count}]" for done in self._done if done.source)
+        raise ValueError(
+            f"No cell {which} ran in this kernel since it started. "
+            + (f"These did: {known}." if known else "Run it first.")
+        )
+
+    def _from_history(self, number: int) -> Done | None:
+        """A cell that ran before we listened: its source and its last line's value."""
+        history = self._shell.history_manager
+        sources: Sequence[str] = history.input_hist_raw if history is not None else ()
+        if history is None or not 0 < number < len(sources) or not sources[number].strip():
+            return None
+        result = plain(shortened(str(history.output_hist_reprs.get(number, ""))))
+        return Done(shortened(sources[number]), number, "", result=result)
 
     # ------------------------------------------------------------ listening
 
@@ -161,7 +218,8 @@ class Recorder:
             return
         count = result.execution_count
         reprs = self._shell.history_manager.output_hist_reprs if self._shell.history_manager else {}
-        self.last = Done(
+        request = request_of(self._shell)
+        done = Done(
             source=shortened(source),
             execution_count=count,
             cell_id=str(getattr(info, "cell_id", None) or ""),
@@ -169,13 +227,13 @@ class Recorder:
             evalue=_said(error) if error is not None else "",
             traceback=self._traceback(error) if error is not None else "",
             result=plain(shortened(str(reprs.get(count, "")))) if count is not None else "",
-            printed=self._tail(self._request()),
+            printed=self._tail(request),
+            involved=involved(source, error, self._shell.user_ns) if error is not None else (),
+            request=request,
         )
-
-    def _request(self) -> str:
-        """The id of the request that runs; "" in a shell that is no kernel."""
-        parent = self._shell.get_parent() if hasattr(self._shell, "get_parent") else {}
-        return str((parent.get("header") or parent).get("msg_id", ""))
+        self._done.append(done)
+        if self.heard is not None:
+            self.heard(done)
 
     def _traceback(self, error: BaseException) -> str:
         """As the notebook shows it. After a mere sentence the shell still holds an older one."""
@@ -183,6 +241,17 @@ class Recorder:
         if not isinstance(shown, Sequence) or not shown or shown is self._old_traceback:
             shown = traceback.format_exception_only(error)
         return plain(shortened("\n".join(str(line) for line in shown))).strip("\n")
+
+
+def parent_of(shell: InteractiveShell) -> Message:
+    """The message that asked for the cell that runs; empty in a shell that is no kernel."""
+    parent: Message = shell.get_parent() if hasattr(shell, "get_parent") else {}
+    return parent if parent.get("header") else {}
+
+
+def request_of(shell: InteractiveShell) -> str:
+    """That message's id, or ""."""
+    return str(parent_of(shell).get("header", {}).get("msg_id", ""))
 
 
 def is_question(source: str) -> bool:

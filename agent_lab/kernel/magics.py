@@ -1,88 +1,51 @@
-"""Bring `%agent` and `%%agent` into IPython: parse, send the question, say what became of it."""
+"""Bring `%agent` and `%%agent` into IPython: gather what is asked, send it, say what became."""
 
 from __future__ import annotations
 
-import re
-import threading
 import uuid
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as NotYet
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from functools import partial
 from pathlib import PurePosixPath
 from tokenize import DEDENT, INDENT, TokenInfo
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 from IPython.core.inputtransformer2 import EscapedCommand
 from IPython.core.magic import no_var_expand
-from IPython.display import display
 
 from agent_lab.kernel import channel
-from agent_lab.kernel.client import KernelClient, connect
-from agent_lab.kernel.context import Done, Recorder
+from agent_lab.kernel.client import KernelClient, Question, Sent, Sessions, connect
+from agent_lab.kernel.completion import Completion
+from agent_lab.kernel.context import Done, Recorder, parent_of, request_of
+from agent_lab.kernel.grammar import Request, help_text, parse
+from agent_lab.kernel.involved import named
+from agent_lab.kernel.runs import Runs
+from agent_lab.kernel.showing import Line, changes_in_place, show, show_when_known
+from agent_lab.kernel.text import inert
+from agent_lab.kernel.watching import QUESTIONS, Watch, Watches
 from agent_lab.protocol.errors import AgentLabError
-from agent_lab.protocol.events import Session
+from agent_lab.protocol.events import ContextItem, Session, TextBlock
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
-
-PATIENCE_SECONDS = 0.02
-"""How long the cell waits to hear that the question arrived; later the line is updated in place."""
 
 DEFAULT_QUESTIONS: Mapping[str, str] = {
     "error": "Explain this error and fix it.",
     "output": "Explain this output.",
     "cell": "Explain what this cell does.",
+    "variable": "Tell me about these variables.",
 }
-
-
-# ---------------------------------------------------------------- grammar
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a line asks for. `question` "": the default one for what the last cell did."""
-
-    verb: Literal["ask", "status", "stop", "help"]
-    question: str = ""
-    with_context: bool = True
-
-
-OPTIONS: Mapping[str, str] = {
-    "--no-context": "send the question alone",
-    "--help": "show this help",
-}
-
-
-def parse(line: str, cell: str | None = None) -> Request:
-    """Options first, then the question as it stands: quotes and braces are the person's own words.
-
-    Raises ValueError with a sentence that lists the options.
-    """
-    found: set[str] = set()
-    rest = line.strip()
-    while rest.startswith("--"):
-        word, *more = rest.split(maxsplit=1)
-        rest = "".join(more)
-        if word == "--":
-            break
-        if word not in OPTIONS:
-            offered = ", ".join(f"{name} ({does})" for name, does in OPTIONS.items())
-            raise ValueError(
-                f"%agent has no option {word}. Options: {offered}. "
-                "A question that starts with dashes follows a lone --."
-            )
-        found.add(word)
-    if "--help" in found:
-        return Request("help")
-    if cell is None and rest == "status":
-        return Request("status")
-    if cell is None and rest == "stop":
-        return Request("stop")
-    question = "\n".join(part for part in (rest, (cell or "").strip()) if part)
-    return Request("ask", question, "--no-context" not in found)
+FIX = "Fix this error: find its cause, mend the cell, and say briefly what was wrong."
+TOGETHER = (
+    "Not sent: this cell ran together with others. Run it by itself to ask; with "
+    "`%agent --again …` it asks each time."
+)
+UNATTENDED = (
+    "Not sent: a program runs this notebook, so nobody could be asked whether to send it. "
+    "`%agent --again …` asks each time."
+)
+HELD_MOST = 200
 
 
 class AgentLine(EscapedCommand):
@@ -105,176 +68,362 @@ class AgentLine(EscapedCommand):
 # ---------------------------------------------------------------- the magic
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a cell would have sent, had it not run together with others. Good until a cell has run
+    by itself: `alone` counts those."""
+
+    alone: int
+    words: str
+    context: tuple[ContextItem, ...]
+
+
 class AgentMagic:
     """The magic of one shell."""
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, shell: InteractiveShell) -> None:
+        self.recorder = Recorder(shell)
+        self.runs = Runs(shell)
+        self.watches = Watches(shell)
+        self._completion = Completion(shell, self._ids)
+        self._shell = shell
+        self._alone = 0
+        self._held: dict[str, Held] = {}
+        self._session_id = ""  # chosen with `resume` where there is no notebook that remembers it
+
+    def start(self) -> None:
+        self.recorder.heard = self._heard
+        for part in (self.recorder, self.runs, self.watches, self._completion):
+            part.start()
+
+    def stop(self) -> None:
+        for part in (self.recorder, self.runs, self.watches, self._completion):
+            part.stop()
+
+    def _heard(self, done: Done) -> None:
+        if not self.runs.is_together(done.request):
+            self._alone += 1
+        self.watches.heard(done)
+
+    def _ids(self) -> Sequence[str]:
+        return [one.id for one in connect().sessions().sessions]
+
+    # ------------------------------------------------------------ what is asked for
 
     @no_var_expand  # `{x}` and `$x` belong to the question
     def agent(self, line: str, cell: str | None = None) -> None:
-        """Ask the agent of this notebook.
-
-        %agent <question>   ask, and show it what the last cell did: its error, else its output
-        %agent              ask it to explain that error and fix it, or to explain that output
-        %%agent             the rest of the cell is the question
-        %agent status       what the agent is doing
-        %agent stop         cancel what it is doing
-
-        The answer appears in the Agent panel; the cell returns at once.
-
-        Options, before the question:
-          --no-context      send the question alone
-          --help            show this help
-        A question that starts with dashes follows a lone --.
-        """
         try:
             request = parse(line, cell)
             match request.verb:
                 case "help":
-                    _show(_help_text())
+                    show(help_text())
+                case "watch" if request.condition is None:
+                    show(self.watches.listing())
+                case "unwatch":
+                    count = self.watches.clear()
+                    show("Nothing was watched." if not count else f"Watches ended: {count}.")
+                case "watch":
+                    self._watch(request)
                 case "status":
-                    _show(status_text(connect().session()))
+                    show(status_text(connect().session(self._session_id)))
                 case "stop":
-                    _show(_stop(connect()))
-                case "ask":
-                    self._ask(connect(), request)
+                    show(self._stop(connect()))
+                case "sessions":
+                    show(sessions_text(connect().sessions(), self._session_id))
+                case "resume":
+                    self._resume(connect(), request)
+                case "usage":
+                    show(usage_text(connect().session(self._session_id)))
+                case "ask" | "fix":
+                    self._ask(connect(), request, line if cell is None else f"{line}\n{cell}")
         except (AgentLabError, ValueError) as error:
-            raise UsageError(str(error)) from None
+            raise UsageError(inert(str(error))) from None
 
-    def _ask(self, client: KernelClient, request: Request) -> None:
-        done = self._recorder.last if request.with_context else None
-        question = request.question or (DEFAULT_QUESTIONS[done.kind] if done else "")
-        if not question and not request.with_context:
+    def _stop(self, client: KernelClient) -> str:
+        session = client.session(self._session_id)
+        running = ("running", "awaiting_permission", "cancelling")
+        if session is None or session.status not in running:
+            return "Nothing is running."
+        client.cancel(session.id)
+        return f"Told {agent_of(_path(session))} to stop."
+
+    def _resume(self, client: KernelClient, request: Request) -> None:
+        session = client.resume(request.session)
+        self._session_id = "" if session.notebook is not None else session.id
+        show(f"From now on {agent_of(_path(session))} goes on with: {_flat(session.title)}")
+
+    # ------------------------------------------------------------ asking
+
+    def _ask(self, client: KernelClient, request: Request, source: str) -> None:
+        words, context = self._said(request)
+        message = request_of(self._shell)
+        key = f"{parent_of(self._shell).get('metadata', {}).get('cellId') or ''}\n{source}"
+        in_place = changes_in_place(self._shell)
+        if not request.again and not self.runs.attended:
+            show(UNATTENDED)
+            return
+        if not request.again and message:
+            held = self._held.pop(key, None)
+            if held is not None and held.alone == self._alone:
+                words, context = held.words, held.context
+
+        def holds() -> bool:
+            if request.again or not self.runs.together(message):
+                return False
+            self._held[key] = Held(self._alone, words, context)
+            while len(self._held) > HELD_MOST:
+                self._held.pop(next(iter(self._held)))
+            return True
+
+        question = self._question(request, str(uuid.uuid4()), words, context)
+        if request.wait:
+            if holds():
+                show(TOGETHER)
+            else:
+                from agent_lab.kernel.waiting import wait
+
+                wait(client, question, in_place, "Queued: the agent is busy.")
+            return
+        where = "" if in_place else " `%agent --wait` shows it here."
+
+        show_when_known(
+            partial(client.session, question.session_id),  # no server: the cell fails at once
+            lambda: TOGETHER if holds() else sent_text(client.prompt(question), where),
+            in_place,
+            slow=not request.again and self.runs.waits(message),
+        )
+
+    def _question(
+        self, request: Request, prompt_id: str, words: str, context: Sequence[ContextItem]
+    ) -> Question:
+        chosen = "" if request.new else self._session_id
+        if request.new:
+            self._session_id = ""
+        return Question(
+            id=prompt_id,
+            content=(TextBlock(words),) if words else (),
+            context=tuple(context),
+            session_id=request.session or chosen,
+            new=request.new,
+            agent=request.agent or None,
+            model=request.model or None,
+            plan=request.plan,
+        )
+
+    def _said(self, request: Request) -> tuple[str, tuple[ContextItem, ...]]:
+        """The words and what goes with them. Raises ValueError when there is nothing to ask."""
+        if request.verb == "fix":
+            return FIX, self._failure(request)
+        context = self._context(request)
+        if request.question or context:
+            return request.question or DEFAULT_QUESTIONS[context[0].type], context
+        if not request.with_context:
             raise ValueError("Write a question: with --no-context there is nothing else to send.")
-        if not question:
-            raise ValueError(
-                "There is nothing to ask about yet: no cell has run since Agent Lab was loaded. "
-                "Write a question, such as `%agent What is in this folder?`"
+        raise ValueError(
+            "There is nothing to ask about yet: no cell has run since Agent Lab was loaded. "
+            "Write a question, such as `%agent What is in this folder?`"
+        )
+
+    def _context(self, request: Request) -> tuple[ContextItem, ...]:
+        recorder = self.recorder
+        if not request.with_context:
+            return ()
+        if not request.names_context:
+            return (recorder.last.item(),) if recorder.last is not None else ()
+        found: list[ContextItem] = []
+        if request.all_errors:
+            failed = recorder.errors()
+            if not failed:
+                raise ValueError("No cell has failed that was not mended since.")
+            found += [done.item() for done in failed]
+        if request.cell:
+            found.append(recorder.cell(request.cell).item())
+        if request.out is not None:
+            done = recorder.cell(str(request.out))
+            if not done.output:
+                raise ValueError(f"[{request.out}] has no output. --cell {request.out} sends it.")
+            found.append(done.item("output"))
+        return (*found, *named(request.variables, self._shell.user_ns))
+
+    def _failure(self, request: Request) -> tuple[ContextItem, ...]:
+        """The last error, or those asked for, with the variables involved."""
+        recorder = self.recorder
+        if request.all_errors:
+            failed = recorder.errors()
+        elif request.cell:
+            failed = [recorder.cell(request.cell)]
+        else:
+            failed = [recorder.last_error] if recorder.last_error is not None else []
+        failed = [done for done in failed if done.ename]
+        if not failed:
+            where = (
+                f"cell {request.cell}" if request.cell else "any cell since Agent Lab was loaded"
             )
-        _show_when_known(lambda: _send(client, question, done))
+            raise ValueError(f"There is nothing to fix: no error in {where}.")
+        asked = named(request.variables, self._shell.user_ns)
+        items = [done.item() for done in failed]
+        known = {item.name for item in asked}
+        for done in reversed(failed):
+            items += [item for item in done.involved if item.name not in known]
+            known |= {item.name for item in done.involved}
+        return (*items, *asked)
+
+    # ------------------------------------------------------------ watching
+
+    def _watch(self, request: Request) -> None:
+        assert request.condition is not None
+        if not request.again and not self.runs.attended:
+            show(UNATTENDED)
+            return
+        client = connect()
+        in_place = changes_in_place(self._shell)
+        what = f"when {request.expression}" if request.expression else f"on {request.condition}"
+        text = (
+            f"Watching {what}: one message goes to the agent then. Ends with this kernel, or with "
+            "`%agent watch stop`."
+        )
+        watch = Watch(
+            condition=request.condition,
+            expression=request.expression,
+            question=request.question,
+            line=Line(text, in_place),
+            send=partial(self._send_watched, client, request),
+        )
+        self.watches.add(watch)
+
+    def _send_watched(
+        self, client: KernelClient, request: Request, prompt_id: str, cells: Sequence[Done]
+    ) -> str:
+        assert request.condition is not None
+        context: list[ContextItem] = []
+        if request.with_context:
+            context = [done.item() for done in cells]
+            if request.condition == "error":
+                context += [item for done in cells for item in done.involved]
+        context += named(request.variables, self._shell.user_ns)
+        words = request.question or QUESTIONS[request.condition]
+        if request.expression:
+            words = f"{words}\n(I was waiting for `{request.expression}`.)"
+        return sent_text(client.prompt(self._question(request, prompt_id, words, context)))
 
 
-def _send(client: KernelClient, question: str, done: Done | None) -> str:
-    context = (done.item(),) if done else ()
-    sent = client.prompt(str(uuid.uuid4()), question, context)
-    agent = _agent_of(client.session())
+# ---------------------------------------------------------------- words
+
+
+def sent_text(sent: Sent, where: str = "") -> str:
+    agent = agent_of(sent.notebook)
     if sent.turn_id is None:
-        return f"Queued: {agent} is busy. The answer appears in the Agent panel."
-    return f"Sent to {agent}. The answer appears in the Agent panel."
-
-
-def _stop(client: KernelClient) -> str:
-    session = client.session()
-    if session is None or session.status not in ("running", "awaiting_permission", "cancelling"):
-        return "Nothing is running."
-    client.cancel()
-    return f"Told {_agent_of(session)} to stop."
+        return f"Queued: {agent} is busy. The answer appears in the Agent panel.{where}"
+    return f"Sent to {agent}. The answer appears in the Agent panel.{where}"
 
 
 def status_text(session: Session | None) -> str:
     """A session in two or three lines."""
     if session is None:
-        return "This notebook has no session yet. Ask something: %agent <question>"
+        return "There is no session here yet. Ask something: %agent <question>"
     usage = session.usage
-    turns = "1 turn" if usage.turns == 1 else f"{usage.turns} turns"
-    facts = [session.status.replace("_", " "), session.model or "", turns]
+    facts = [session.status.replace("_", " "), session.model or "", _turns(usage.turns)]
     if usage.cost_usd is not None:
         facts.append(f"${usage.cost_usd:.2f}")
-    agent = _agent_of(session)
+    agent = agent_of(_path(session))
     lines = [f"{agent[0].upper()}{agent[1:]}: {', '.join(fact for fact in facts if fact)}."]
     if session.status_reason:
         lines.append(session.status_reason)
     if session.queue:
         lines.append(f"Waiting in its queue: {len(session.queue)}.")
     for permission in session.pending_permissions:
-        lines.append(f"Waiting for you in the Agent panel: {permission.title}")
-    return "\n".join(lines)
+        lines.append(f"Waiting for you in the Agent panel: {_flat(permission.title)}")
+    return inert("\n".join(lines))
 
 
-def _agent_of(session: Session | None) -> str:
-    if session is None or session.notebook is None:
-        return "the agent of this notebook"
-    return f"the agent of {PurePosixPath(session.notebook.path).name}"
+def sessions_text(found: Sessions, chosen: str = "") -> str:
+    """A table; the one that a question goes to is marked."""
+    if not found.sessions:
+        return "There is no session in this folder yet. Ask something: %agent <question>"
+    rows = [("", "ID", "STATUS", "UPDATED", "TITLE")]
+    for one in found.sessions:
+        mark = "*" if one.id == (chosen or found.current) else ""
+        updated = one.updated_at[:16].replace("T", " ")
+        rows.append((mark, one.id[:8], one.status.replace("_", " "), updated, _flat(one.title)))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+    return inert("\n".join((*lines, "%agent resume ID goes on with one; * is asked now.")))
 
 
-def _help_text() -> str:
-    text = AgentMagic.agent.__doc__ or ""
-    return re.sub(r"^ {8}", "", text, flags=re.MULTILINE).strip()
+def usage_text(session: Session | None) -> str:
+    """What a session took, as far as its agent tells."""
+    if session is None:
+        return "There is no session here yet, so nothing was used."
+    usage = session.usage
+    cached = usage.cache_read_tokens + usage.cache_write_tokens
+    lines = [
+        f"{_flat(session.title)}: {_turns(usage.turns)}",
+        f"  tokens in   {usage.input_tokens:>12,}  and {cached:,} through the cache",
+        f"  tokens out  {usage.output_tokens:>12,}",
+    ]
+    if usage.cost_usd is None:
+        lines.append("  cost        not told by the agent")
+    else:
+        source = ", as the agent counts it" if usage.cost_source == "agent" else ", estimated"
+        lines.append(f"  cost        {usage.cost_usd:>12.4f}  US dollars{source}")
+    if usage.context_used is not None and usage.context_size:
+        part = 100 * usage.context_used / usage.context_size
+        size = f"{usage.context_size:,} tokens, {part:.0f} %"
+        lines.append(f"  context     {usage.context_used:>12,}  of {size}")
+    return inert("\n".join(lines))
 
 
-# ---------------------------------------------------------------- showing
+def agent_of(notebook: str | None) -> str:
+    if notebook is None:
+        return "the agent of this folder"
+    return f"the agent of {inert(PurePosixPath(notebook).name)}"
 
 
-_display: Any = display  # untyped in IPython
+def _path(session: Session) -> str | None:
+    return session.notebook.path if session.notebook is not None else None
 
 
-def _bundle(text: str) -> dict[str, str]:
-    """A sentence is set like prose; lines stay in columns."""
-    if "\n" in text:
-        return {"text/plain": text}
-    return {"text/plain": text, "text/html": f"<div>{escape(text)}</div>"}
+def _turns(count: int) -> str:
+    return "1 turn" if count == 1 else f"{count} turns"
 
 
-def _show(text: str) -> None:
-    _display(_bundle(text), raw=True)
-
-
-def _show_when_known(work: Callable[[], str]) -> None:
-    """Do `work` in a thread and show its sentence. The cell waits for PATIENCE_SECONDS only.
-
-    Raises AgentLabError when the work failed that fast; a later failure is shown in the line.
-    """
-    future: Future[str] = Future()
-    threading.Thread(target=_run, args=(work, future), name="agent_lab: send", daemon=True).start()
-    try:
-        _show(future.result(PATIENCE_SECONDS))
-    except NotYet:
-        line = _display(_bundle("Sending to the agent …"), raw=True, display_id=True)
-
-        def update(known: Future[str]) -> None:
-            error = known.exception()
-            line.update(_bundle(str(error) if error else known.result()), raw=True)
-
-        future.add_done_callback(update)
-
-
-def _run(work: Callable[[], str], future: Future[str]) -> None:
-    try:
-        future.set_result(work())
-    except Exception as error:  # the thread's top: whoever waits for the future hears of it
-        future.set_exception(error)
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 # ---------------------------------------------------------------- extension
 
-_loaded: dict[int, Recorder] = {}
+_loaded: dict[int, AgentMagic] = {}
 
 
 def load(shell: InteractiveShell) -> None:
     """`%load_ext agent_lab`. A second time changes nothing."""
     if id(shell) in _loaded:
         return
-    recorder = Recorder(shell)
-    recorder.start()
-    _loaded[id(shell)] = recorder
+    magic = AgentMagic(shell)
+    magic.start()
+    _loaded[id(shell)] = magic
     channel.install(shell)
     register: Any = shell.register_magic_function
-    register(AgentMagic(recorder).agent, magic_kind="line_cell", magic_name="agent")
+    register(magic.agent, magic_kind="line_cell", magic_name="agent")
     shell.input_transformer_manager.token_transformers.append(AgentLine)
 
 
 def unload(shell: InteractiveShell) -> None:
     """`%unload_ext agent_lab`."""
-    recorder = _loaded.pop(id(shell), None)
-    if recorder is None:
+    magic = _loaded.pop(id(shell), None)
+    if magic is None:
         return
-    recorder.stop()
+    magic.stop()
     channel.uninstall(shell)
     shell.input_transformer_manager.token_transformers.remove(AgentLine)
     for magics in shell.magics_manager.magics.values():
         magics.pop("agent", None)
 
 
+AgentMagic.agent.__doc__ = help_text()
 load_ipython_extension = load
 unload_ipython_extension = unload

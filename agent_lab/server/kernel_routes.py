@@ -1,4 +1,4 @@
-"""The routes for code inside a kernel of this server: the session of its own notebook.
+"""The routes for code inside a kernel: the session of its own notebook, else of its folder.
 
 They take a bearer secret that the server put into its kernels' environment. It is not Jupyter's
 token, opens nothing but these routes, and no page of a browser may use it.
@@ -9,19 +9,60 @@ from __future__ import annotations
 import hmac
 import uuid
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
+from msgspec import Struct
 from msgspec.structs import replace
 from tornado import web
 
-from agent_lab.protocol.commands import NewSession, Prompt
-from agent_lab.protocol.errors import Forbidden, NotFound
-from agent_lab.server.rest import PromptBody, accepted_fields
+from agent_lab.protocol.brief import brief
+from agent_lab.protocol.commands import NewSession, Prompt, Set
+from agent_lab.protocol.errors import Conflict, Forbidden, Invalid, NotFound
+from agent_lab.protocol.events import ContentBlock, ContextItem
+from agent_lab.server.rest import accepted_fields
 from agent_lab.server.routes import Answer, Route, RouteHandler, Table
 
 if TYPE_CHECKING:
     from agent_lab.sessions.session import Session
+
+LISTED = 200
+"""Sessions of a folder that are told of, and found by the start of their id."""
+FOLDER = {
+    "folder": "where the kernel works, absolute: for one that runs no notebook of this server"
+}
+OF_SESSION = {**FOLDER, "session_id": "another session of the same folder, or the start of its id"}
+
+
+class KernelSession(Struct, frozen=True, forbid_unknown_fields=True):
+    """What session it shall be. `session_id`: that one from now on; `new`: one of its own."""
+
+    session_id: str = ""
+    new: bool = False
+    agent: str | None = None
+    model: str | None = None
+
+
+class KernelPrompt(Struct, frozen=True, forbid_unknown_fields=True):
+    """`id` is the kernel's own: the same id twice is one turn. `session_id`: not this kernel's
+    session but that one, this once. `plan`: the agent plans first. It cannot grant more."""
+
+    content: tuple[ContentBlock, ...] = ()
+    context: tuple[ContextItem, ...] = ()
+    id: str = ""
+    session_id: str = ""
+    new: bool = False
+    agent: str | None = None
+    model: str | None = None
+    plan: bool = False
+
+
+class KernelCancel(Struct, frozen=True, forbid_unknown_fields=True):
+    """`prompt_id`: only that prompt, running or queued. Without it whatever runs."""
+
+    session_id: str = ""
+    prompt_id: str = ""
 
 
 class KernelHandler(RouteHandler):
@@ -59,30 +100,91 @@ def _by_secret(route: Route) -> Callable[..., Awaitable[None]]:
 KERNEL = Table("agent-lab/kernel/{kernel_id}", KernelHandler, _by_secret)
 
 
-@KERNEL.route("GET", "session", "read", returns="Session")
+class Place(Struct, frozen=True):
+    """Whose session is meant: a notebook's, or where there is none its folder's. Both are relative
+    to the root."""
+
+    notebook: str | None
+    folder: str
+    kernel_id: str | None = None
+
+    def new(
+        self, agent: str | None = None, model: str | None = None, plan: bool = False
+    ) -> NewSession:
+        return NewSession(
+            notebook=self.notebook,
+            kernel_id=self.kernel_id,
+            path=None if self.notebook is not None else self.folder,
+            agent=agent,
+            model=model,
+            permission_mode="plan" if plan else None,
+        )
+
+
+@KERNEL.route("GET", "session", "read", query=OF_SESSION, returns="Session")
 async def read_session(request: RouteHandler, kernel_id: str) -> object:
     """The session of this kernel's notebook; 404 when there is none yet."""
-    return (await _session(request, kernel_id)).info
-
-
-@KERNEL.route("POST", "session", "write", returns="Session", status=201, also={200: "Session"})
-async def create_session(request: RouteHandler, kernel_id: str) -> object:
-    """Make the session of this kernel's notebook, or get the one that is there (200)."""
-    session, is_new = await _create(request, kernel_id)
-    return Answer(session.info, 201 if is_new else 200)
+    return (await _session(request, kernel_id, request.text("session_id"))).info
 
 
 @KERNEL.route(
-    "POST", "prompt", "execute", body=PromptBody, returns="AcceptedByKernel", status=202
+    "POST",
+    "session",
+    "write",
+    query=FOLDER,
+    body=KernelSession,
+    returns="Session",
+    status=201,
+    also={200: "Session"},
+)
+async def create_session(request: RouteHandler, kernel_id: str) -> object:
+    """Make the session of this kernel's notebook, or get the one that is there (200)."""
+    body = request.body(KernelSession)
+    place = await _place(request, kernel_id)
+    if body.session_id:
+        if body.new:
+            raise Invalid("Either that session or a new one, not both.")
+        return Answer((await _take_up(request, place, body.session_id)).info, 200)
+    manager = await request.lab.manager()
+    session, is_new = await manager.for_kernel(place.new(body.agent, body.model), body.new)
+    if not is_new:
+        await _change(session, body.agent, body.model, False)
+    return Answer(session.info, 201 if is_new else 200)
+
+
+@KERNEL.route("GET", "sessions", "read", query=FOLDER, returns="KernelSessions")
+async def list_sessions(request: RouteHandler, kernel_id: str) -> object:
+    """The sessions of this kernel's folder, active first, then the newest; and which is its own."""
+    place = await _place(request, kernel_id)
+    manager = await request.lab.manager()
+    listed = await manager.listed(path=place.folder, limit=LISTED)
+    own = await _own(request, place)
+    return {
+        "sessions": [brief(session) for session in listed.sessions],
+        "current": own.id if own is not None else None,
+    }
+
+
+@KERNEL.route(
+    "POST", "prompt", "execute", query=FOLDER, body=KernelPrompt, returns="AcceptedByKernel",
+    status=202,
 )  # fmt: skip
 async def prompt(request: RouteHandler, kernel_id: str) -> object:
     """Send a prompt to the session of this kernel's notebook, which is made when there is none."""
-    body = request.body(PromptBody)
-    session, _ = await _create(request, kernel_id)
+    body = request.body(KernelPrompt)
+    place = await _place(request, kernel_id)
+    manager = await request.lab.manager()
+    is_new = False
+    if body.session_id:
+        session = await _named(request, place, body.session_id)
+    else:
+        wanted = place.new(body.agent, body.model, body.plan)
+        session, is_new = await manager.for_kernel(wanted, body.new)
+    if not is_new:
+        await _change(session, body.agent, body.model, body.plan)
     # A kernel does not know the path of its notebook once that was renamed; the server does.
-    bound = session.info.notebook
     context = tuple(
-        item if item.notebook or bound is None else replace(item, notebook=bound.path)
+        item if item.notebook or place.notebook is None else replace(item, notebook=place.notebook)
         for item in body.context
     )
     message = Prompt(
@@ -92,15 +194,28 @@ async def prompt(request: RouteHandler, kernel_id: str) -> object:
         origin="magic",
         without=body.without,
     )
+    after = session.info.last_seq
     accepted = await session.prompt(message)
-    return Answer({"session_id": session.id, **accepted_fields(accepted)}, 202)
+    if accepted.turn_id is not None:
+        after = await manager.seq_before_turn(session, accepted.turn_id)
+    bound = session.info.notebook
+    told = {
+        "session_id": session.id,
+        "after": after,
+        "notebook": bound.path if bound is not None else None,
+    }
+    return Answer({**told, **accepted_fields(accepted)}, 202)
 
 
-@KERNEL.route("POST", "cancel", "execute", returns="Session")
+@KERNEL.route("POST", "cancel", "execute", query=FOLDER, body=KernelCancel, returns="Session")
 async def cancel(request: RouteHandler, kernel_id: str) -> object:
-    """Cancel the running turn; when none runs, nothing happens."""
-    session = await _session(request, kernel_id)
-    await session.cancel()
+    """Cancel the running turn, or one prompt; when it does not run, nothing happens."""
+    body = request.body(KernelCancel)
+    session = await _session(request, kernel_id, body.session_id)
+    if body.prompt_id:
+        await session.withdraw(body.prompt_id)
+    else:
+        await session.cancel()
     return session.info
 
 
@@ -108,38 +223,110 @@ async def cancel(request: RouteHandler, kernel_id: str) -> object:
     "GET",
     "events",
     "read",
-    query={"after": "only events later than this seq", "tail": "or: the last so many turns"},
+    query={
+        "after": "only events later than this seq",
+        "tail": "or: the last so many turns",
+        **OF_SESSION,
+    },
     returns="EventStream",
 )
 async def events(request: RouteHandler, kernel_id: str) -> object:
     """The log of the session as server-sent events, then live."""
-    return await request.follow(await _session(request, kernel_id))
+    return await request.follow(await _session(request, kernel_id, request.text("session_id")))
 
 
-async def _notebook(request: RouteHandler, kernel_id: str) -> str:
-    """The path of the notebook that this kernel runs now; it may have been renamed."""
+async def _place(request: RouteHandler, kernel_id: str) -> Place:
+    """The notebook that this kernel runs now, which may have been renamed; else its folder."""
+    folder = request.text("folder")
     if kernel_id not in request.kernel_manager:
+        if folder:
+            return _folder(request, folder)
         raise NotFound("This kernel is not one of this server's.", "kernel_not_found")
     try:
         sessions: Any = request.session_manager  # its methods tell no types
         model = await sessions.get_session(kernel_id=kernel_id)
     except web.HTTPError:
+        if folder:
+            return _folder(request, folder)
         text = "No notebook uses this kernel. Open it from a notebook, then try again."
         raise NotFound(text, "notebook_not_found") from None
-    return str(model["path"])
+    path = str(model["path"])
+    return Place(path, path.rpartition("/")[0], kernel_id)
 
 
-async def _session(request: RouteHandler, kernel_id: str) -> Session:
-    notebook = await _notebook(request, kernel_id)
+def _folder(request: RouteHandler, folder: str) -> Place:
+    """Raises Forbidden for a folder that this server does not serve."""
+    assert request.lab.serverapp is not None
+    root, path = Path(request.lab.serverapp.root_dir).resolve(), Path(folder)
+    try:
+        relative = path.resolve().relative_to(root)
+    except (ValueError, OSError, RuntimeError):
+        text = (
+            f"{folder[:200]} lies outside of {root}, which this Jupyter server serves. Change to a "
+            "folder inside (%cd), or start `jupyter lab` there."
+        )
+        raise Forbidden(text, "outside") from None
+    return Place(None, "" if relative == Path() else relative.as_posix())
+
+
+async def _own(request: RouteHandler, place: Place) -> Session | None:
+    """The session that a question from there would go to, None when it would make one."""
     manager = await request.lab.manager()
-    session = await manager.of_notebook(notebook, kernel_id)
+    if place.notebook is not None:
+        return await manager.of_notebook(place.notebook, place.kernel_id)
+    return await manager.of_folder(place.folder)
+
+
+async def _session(request: RouteHandler, kernel_id: str, session_id: str = "") -> Session:
+    place = await _place(request, kernel_id)
+    if session_id:
+        return await _named(request, place, session_id)
+    session = await _own(request, place)
     if session is None:
-        text = "This notebook has no agent yet. `%agent` with a question starts one."
+        what = "notebook" if place.notebook is not None else "folder"
+        text = f"This {what} has no agent yet. `%agent` with a question starts one."
         raise NotFound(text, "session_not_found")
     return session
 
 
-async def _create(request: RouteHandler, kernel_id: str) -> tuple[Session, bool]:
-    notebook = await _notebook(request, kernel_id)
+async def _named(request: RouteHandler, place: Place, start: str) -> Session:
+    """A session of the same folder by its id or the start of it: a kernel reaches no others."""
     manager = await request.lab.manager()
-    return await manager.create(NewSession(notebook=notebook, kernel_id=kernel_id))
+    listed = await manager.listed(path=place.folder, limit=LISTED, children=True)
+    found = [one.id for one in listed.sessions if one.id.startswith(start)]
+    if not found:
+        text = f"This folder has no session {start[:60]!r}. `%agent sessions` lists them."
+        raise NotFound(text, "no_such_session")
+    if len(found) > 1:
+        text = f"{len(found)} sessions begin with {start!r}. Write more of the id."
+        raise Conflict(text, "ambiguous")
+    return await manager.get(found[0])
+
+
+async def _take_up(request: RouteHandler, place: Place, start: str) -> Session:
+    """Make a session this notebook's own, live again when it had ended."""
+    session = await _named(request, place, start)
+    await session.resume()
+    if place.notebook is not None:
+        manager = await request.lab.manager()
+        await manager.bind(session, place.notebook, place.kernel_id)
+    return session
+
+
+async def _change(session: Session, agent: str | None, model: str | None, plan: bool) -> None:
+    """What a question asks of a session that was there before. Raises Conflict, Invalid."""
+    info = session.info
+    if agent is not None and agent != info.agent:
+        text = f"This session's agent is {info.agent}. Another one needs --new."
+        raise Conflict(text, "other_agent")
+    new_model = model if model is not None and model != info.model else None
+    new_mode = "plan" if plan and info.permission_mode != "plan" else None
+    if new_model is None and new_mode is None:
+        return
+    if session.is_running:
+        text = (
+            "The agent is busy, and --model and --plan would change how it goes on. Wait until it "
+            "is done, or stop it (`%agent stop`)."
+        )
+        raise Conflict(text, "busy")
+    await session.set(Set(model=new_model, permission_mode=new_mode))

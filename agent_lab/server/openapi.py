@@ -17,6 +17,7 @@ from msgspec import Struct
 from agent_lab.agents.conversations import Conversation
 from agent_lab.agents.registry import Agent
 from agent_lab.notebook.sent import TurnSent
+from agent_lab.protocol.brief import Brief
 from agent_lab.protocol.commands import AnyCommand
 from agent_lab.protocol.events import AnyBody, ContextDial, ContextItem, Json
 from agent_lab.protocol.events import Session as SessionObject
@@ -97,7 +98,18 @@ class Accepted(Struct, omit_defaults=True):
 
 
 class AcceptedByKernel(Accepted, kw_only=True, omit_defaults=True):
+    """`after`: the seq after which the turn lies, or will. `notebook`: whose session it is."""
+
     session_id: str
+    after: int
+    notebook: str | None
+
+
+class KernelSessions(Struct):
+    """`current`: the one that a question from this kernel goes to."""
+
+    sessions: list[Brief]
+    current: str | None
 
 
 class Health(Struct):
@@ -114,8 +126,9 @@ def document() -> Node:
     from agent_lab.store.ledger import UsageRow
 
     named = (
-        Agents, Sessions, Accepted, AcceptedByKernel, Health, Failure, UsageRow, Files, Variables,
-        ContextReport, Rules, Forgotten, Readiness, SinceLast, TurnsSent, ContextDial,
+        Agents, Sessions, Accepted, AcceptedByKernel, KernelSessions, Health, Failure,
+        UsageRow, Files, Variables, ContextReport, Rules, Forgotten, Readiness, SinceLast,
+        TurnsSent, ContextDial,
     )  # fmt: skip
     bodies = {route.body for table in TABLES for route in table.routes if route.body}
     frames = (

@@ -9,7 +9,7 @@ import shutil
 import sqlite3
 import tempfile
 import uuid
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,7 @@ class Manager:
         self._sessions: dict[str, Session] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
+        self._binding = asyncio.Lock()
         self._loading: dict[str, asyncio.Future[Session]] = {}
         self._agents: tuple[float, tuple[Agent, ...]] | None = None
         self._idle: asyncio.TimerHandle | None = None
@@ -257,6 +258,16 @@ class Manager:
     async def _of_notebook(self, notebook: str, kernel_id: str | None, cwd: Path) -> Session | None:
         """The live session of this kernel; else that of this notebook, which then has this
         kernel."""
+        async for session in self._bound(notebook, kernel_id, cwd):
+            assert session.info.notebook is not None, "it is bound"
+            await session.rebind(Notebook(notebook, kernel_id or session.info.notebook.kernel_id))
+            return session
+        return None
+
+    async def _bound(
+        self, notebook: str, kernel_id: str | None, cwd: Path
+    ) -> AsyncIterator[Session]:
+        """The live sessions of this kernel, then those of this notebook, the newest first."""
         found = await self.log.read(partial(catalogue.of_kernel, kernel_id=kernel_id, cwd=str(cwd)))
         for session_id in found:
             session = await self.get(session_id)
@@ -264,9 +275,53 @@ class Manager:
             if bound is None or session.info.status == "ended":
                 continue
             if (kernel_id is not None and bound.kernel_id == kernel_id) or bound.path == notebook:
-                await session.rebind(Notebook(notebook, kernel_id or bound.kernel_id))
+                yield session
+
+    async def for_kernel(self, new: NewSession, fresh: bool = False) -> tuple[Session, bool]:
+        """The session that a kernel's questions go to, and is it new: its notebook's, or without a
+        notebook the newest of its folder that has none either.
+
+        `fresh`: a new one takes the place of that. Raises as `create` does.
+        """
+        async with self._binding:
+            if new.notebook is not None:
+                left = await self._unbind(new.notebook, new.kernel_id) if fresh else []
+                try:
+                    return await self.create(new)
+                except AgentLabError:
+                    for session, notebook in left:
+                        await session.rebind(notebook)
+                    raise
+            known = None if fresh else await self.of_folder(new.path or "")
+            return (known, False) if known is not None else await self.create(new)
+
+    async def of_folder(self, path: str) -> Session | None:
+        """The newest live session of a folder that belongs to no notebook. Raises Forbidden,
+        NotFound."""
+        cwd = workspace.folder(self.settings.root_dir, path)
+        find = partial(catalogue.of_kernel, kernel_id=None, cwd=str(cwd))
+        for session_id in await self.log.read(find):
+            session = await self.get(session_id)
+            if session.info.notebook is None and session.info.status != "ended":
                 return session
         return None
+
+    async def bind(self, session: Session, notebook: str, kernel_id: str | None) -> None:
+        """Make this the session of a notebook's kernel; what was it before keeps all but that."""
+        async with self._binding:
+            await self._unbind(notebook, kernel_id, but=session)
+            await session.rebind(Notebook(notebook, kernel_id))
+
+    async def _unbind(
+        self, notebook: str, kernel_id: str | None, but: Session | None = None
+    ) -> list[tuple[Session, Notebook | None]]:
+        async with self._lock:
+            cwd = workspace.folder_of(self.settings.root_dir, notebook)
+            bound = [one async for one in self._bound(notebook, kernel_id, cwd) if one is not but]
+            left = [(one, one.info.notebook) for one in bound]
+            for one in bound:
+                await one.rebind(None)
+            return left
 
     async def _of_conversation(self, agent_session_id: str) -> Session | None:
         """The session that already holds this conversation of the agent: it goes on there."""

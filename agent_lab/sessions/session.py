@@ -441,6 +441,16 @@ class Session:
         self._task(self._cancel(), "cancel")
         await self.journal.stored()
 
+    async def withdraw(self, message_id: str) -> None:
+        """Take one prompt back: out of the queue, or cancel its turn. Another's goes on."""
+        if any(item.id == message_id for item in self.info.queue):
+            await self.queue_remove(message_id)
+            return
+        _, turn_id = await self.journal.prompt_of(message_id)
+        current = self._turns.current
+        if turn_id is not None and current is not None and current.id == turn_id:
+            await self.cancel()
+
     async def _cancel(self) -> None:
         """Interrupt by control request; a process that does not obey is ended."""
         owed = tuple(self._turns)
@@ -601,8 +611,8 @@ class Session:
             await asyncio.sleep(REVOKE_SECONDS / REVOKE_CHECKS)
         return False
 
-    async def rebind(self, notebook: Notebook) -> None:
-        """The session's notebook moved, or has another kernel now."""
+    async def rebind(self, notebook: Notebook | None) -> None:
+        """The session's notebook moved, has another kernel now, or another session (None)."""
         before = self.info.notebook
         if notebook != before:
             async with self._changing():

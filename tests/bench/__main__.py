@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import conversation, keys, latency, load, page, startup, throughput, volume, watching
+from . import conversation, kernel, keys, latency, load, page, startup, throughput, volume, watching
 from .measures import Measure, Run
 from .report import HEADINGS, Figure, columns, say
 from .servers import Missing, claude_program
@@ -38,6 +38,8 @@ MEASURES: dict[str, Measure] = {
     "bundle": volume.panel_bundle,
     "lines": throughput.lines,
     "kernel": watching.kernel_output,
+    "asking": kernel.asking,
+    "import": kernel.importing,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -12,14 +13,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from jupyter_client.blocking.client import BlockingKernelClient
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
 
 PROJECT = Path(__file__).parents[2]
 FAKE_AGENT = PROJECT / "tests" / "fakes" / "fake_agent.py"
@@ -75,10 +79,17 @@ class Ran:
 class Kernel:
     """One kernel, spoken to as a notebook does."""
 
+    path = ""
+    """Of its notebook, where a server has it."""
+
     def __init__(self, connection_file: Path) -> None:
         self.client = BlockingKernelClient(connection_file=str(connection_file))
         self.client.load_connection_file()
         self.client.start_channels()
+        self.begun, self.ahead, self.sent = datetime.now(UTC), 0.0, 0
+        self.others: list[Json] = []
+        self.updates: list[Json] = []
+        self.replies: dict[str, Json] = {}
         self._wait_until_heard()
 
     def _wait_until_heard(self) -> None:
@@ -96,33 +107,87 @@ class Kernel:
         self.client.stop_channels()
         self.client.context.destroy(linger=0)
 
-    def run(self, code: str, cell_id: str = "") -> Ran:
-        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": False}
+    def run(self, code: str, cell_id: str | None = None, *, attended: bool = True) -> Ran:
+        """One cell, as by a person in a notebook; with the id "" as in a console."""
+        return self.result_of(self.send(code, cell_id, attended=attended))
+
+    def run_all(self, *cells: str) -> list[Ran]:
+        """Cells that are sent at once, as a notebook sends all of its cells."""
+        sent = [self.send(code, pause=0.001 if at else 1.0) for at, code in enumerate(cells)]
+        return [self.result_of(one) for one in sent]
+
+    def send(
+        self, code: str, cell_id: str | None = None, *, attended: bool = True, pause: float = 1.0
+    ) -> str:
+        """Send a cell and return the id of the message. `pause`: seconds since the last one, as the
+        client's clock shows them."""
+        self.sent += 1
+        self.ahead += pause
+        content = {"code": code, "silent": False, "store_history": True, "allow_stdin": attended}
+        cell_id = f"cell-{self.sent}" if cell_id is None else cell_id
         metadata = {"cellId": cell_id} if cell_id else {}
         request = self.client.session.msg("execute_request", content, metadata=metadata)
+        request["header"]["date"] = self.begun + timedelta(seconds=self.ahead)
         self.client.shell_channel.send(request)
-        mine = request["header"]["msg_id"]
+        return str(request["header"]["msg_id"])
+
+    def result_of(self, mine: str) -> Ran:
+        """What a cell that was sent does, to its end."""
         outputs: list[Json] = []
         while True:
-            message = self.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
-            if message["parent_header"].get("msg_id") != mine:
-                continue
+            message = self._message(mine)
             kind, said = message["msg_type"], message["content"]
             if kind in ("stream", "display_data", "execute_result", "error"):
                 outputs.append(said)
+            if kind == "update_display_data":
+                self.updates.append(said["data"])
             if kind == "status" and said["execution_state"] == "idle":
                 break
-        reply = self.client.get_shell_msg(timeout=PATIENCE_SECONDS)
-        while reply["parent_header"].get("msg_id") != mine:
+        while mine not in self.replies:
             reply = self.client.get_shell_msg(timeout=PATIENCE_SECONDS)
+            self.replies[reply["parent_header"].get("msg_id")] = reply
+        reply = self.replies.pop(mine)
         return Ran(reply["content"]["status"], outputs, reply["content"])
+
+    def first_output(self, mine: str) -> Json:
+        """The data of the first thing that a cell shows; the cell may go on."""
+        while True:
+            message = self._message(mine)
+            if message["msg_type"] == "display_data":
+                return message["content"]["data"]
+
+    def _message(self, mine: str) -> Json:
+        """The next message that a request caused; those of others are kept for them."""
+        for number, message in enumerate(self.others):
+            if message["parent_header"].get("msg_id") == mine:
+                return self.others.pop(number)
+        while True:
+            message = self.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
+            if message["parent_header"].get("msg_id") == mine:
+                return message
+            if message["msg_type"] == "update_display_data":
+                self.updates.append(message["content"]["data"])
+            else:
+                self.others.append(message)
 
     def updated(self) -> str:
         """The text of the next output that changes in place."""
-        while True:
+        return str(self.update()["text/plain"])
+
+    def update(self) -> Json:
+        while not self.updates:
+            self.next_update()
+        return self.updates.pop(0)
+
+    def next_update(self) -> None:
+        """Read on until one more output has changed in place."""
+        known = len(self.updates)
+        while len(self.updates) == known:
             message = self.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
             if message["msg_type"] == "update_display_data":
-                return str(message["content"]["data"]["text/plain"])
+                self.updates.append(message["content"]["data"])
+            else:
+                self.others.append(message)
 
 
 @dataclass
@@ -174,8 +239,35 @@ class Jupyter:
             {"path": path, "name": "", "type": "notebook", "kernel": {"name": "python3"}},
         )["kernel"]["id"]
         kernel = Kernel(self.folder / "runtime" / f"kernel-{kernel_id}.json")
+        kernel.path = path
         self.kernels.append(kernel)
         return kernel
+
+    async def _command(self, session_id: str, command: Json) -> Json:
+        parts = urlsplit(self.url)
+        address = f"ws://{parts.netloc}{parts.path}agent-lab/sessions/{session_id}/chat?tail=1"
+        request = HTTPRequest(
+            address.replace("agent-lab/sessions", "agent-lab/api/sessions"),
+            headers={"Authorization": f"token {TOKEN}"},
+        )
+        socket = await websocket_connect(request)
+        try:
+            await socket.write_message(json.dumps({"id": "mine", **command}))
+            while True:
+                answer = json.loads(await socket.read_message() or "null")
+                if answer.get("id") == "mine":
+                    return answer
+        finally:
+            socket.close()
+
+    def command(self, session_id: str, command: Json) -> None:
+        """Send a command on the session's WebSocket, as a panel does."""
+        answer = asyncio.run(self._command(session_id, command))
+        assert answer["type"] == "ack", answer
+
+    def asked(self, kernel: Kernel, words: str) -> list[Json]:
+        """The events of the turn of this notebook's session whose prompt has these words."""
+        return self.turn(self.session_of(kernel.path)["id"], words)
 
     def session_of(self, path: str) -> Json:
         found = self.call("GET", "agent-lab/api/sessions")["sessions"]
@@ -207,13 +299,20 @@ class Jupyter:
 
 @contextmanager
 def jupyter_server(
-    folder: Path, base_url: str = "/", root: Path | None = None, *, agent_lab: bool = True
+    folder: Path,
+    base_url: str = "/",
+    root: Path | None = None,
+    *,
+    agent_lab: bool = True,
+    agent: Sequence[str] = (sys.executable, str(FAKE_AGENT)),
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Jupyter]:
-    """A server with the fake agent for its agent; ended with its kernels and agents."""
+    """A server with the fake agent for its agent; ended with its kernels and agents. `variables`
+    are added to its environment."""
     root = root or folder / "root"
     for each in (root, folder / "home"):
         each.mkdir(parents=True, exist_ok=True)
-    environment = scratch_environment(folder)
+    environment = scratch_environment(folder) | dict(variables or {})
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     enabled = {"agent_lab": agent_lab}
@@ -226,7 +325,7 @@ def jupyter_server(
             "--ServerApp.open_browser=False", "--ServerApp.allow_root=True",
             f"--IdentityProvider.token={TOKEN}",
             f"--AgentLab.data_dir={folder / 'sessions'}",
-            f"--AgentLab.claude_command={[sys.executable, str(FAKE_AGENT)]}",
+            f"--AgentLab.claude_command={list(agent)}",
         ],
         env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True,

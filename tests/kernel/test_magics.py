@@ -142,7 +142,7 @@ def test_status_queue_and_stop(server: Jupyter) -> None:
     second = server.turn(session, "second")
     again = kernel.run("%agent stop")
 
-    assert none.text == "This notebook has no session yet. Ask something: %agent <question>"
+    assert none.text == "There is no session here yet. Ask something: %agent <question>"
     assert idle.text == again.text == "Nothing is running."
     assert queued.startswith("Queued: the agent of busy.ipynb is busy.")
     assert running.text.startswith("The agent of busy.ipynb: running, ")

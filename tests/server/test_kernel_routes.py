@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psutil
 import pytest
@@ -202,3 +203,121 @@ async def test_where_the_server_lets_nobody_in_unauthenticated(
     stranger = await server.chat(session["id"], {}, tail=1)
     async with asyncio.timeout(DEADLINE):
         assert await stranger.closed() == 4401
+
+
+async def test_a_kernel_chooses_among_the_sessions_of_its_folder(
+    server: Server, jp_serverapp: Any, jp_root_dir: Path
+) -> None:
+    (jp_root_dir / "other").mkdir()
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    first = (await kernel.call("POST", "session")).json["id"]
+    made = await kernel.call("POST", "session", {"new": True, "model": "opus"})
+    second = made.json
+    foreign = (await server.create(path="other"))["id"]
+    listed = (await kernel.call("GET", "sessions")).json
+    left = await server.session(first)
+    back = await kernel.call("POST", "session", {"session_id": first[:8]})
+    elsewhere = await kernel.call("POST", "session", {"session_id": foreign})
+    both = await kernel.call("POST", "session", {"session_id": first, "new": True})
+
+    assert (made.status, second["model"]) == (201, "opus")
+    assert second["id"] != first
+    assert listed["current"] == second["id"]
+    assert {one["id"] for one in listed["sessions"]} == {first, second["id"]}
+    assert left["notebook"] is None
+    assert (back.status, back.json["id"]) == (200, first)
+    assert (await kernel.call("GET", "session")).json["id"] == first
+    assert (await server.session(second["id"]))["notebook"] is None
+    assert (elsewhere.status, elsewhere.json["reason"]) == (404, "no_such_session")
+    assert both.status == 400
+    for method, name, body in (
+        ("GET", f"session?session_id={foreign}", None),
+        ("GET", f"events?session_id={foreign}", None),
+        ("POST", "prompt", {"content": text("hello"), "session_id": foreign}),
+        ("POST", "cancel", {"session_id": foreign}),
+    ):
+        refused = await kernel.call(method, name, body)
+        assert (refused.status, refused.json["reason"]) == (404, "no_such_session"), name
+    assert (await server.session(foreign))["last_seq"] == 0
+
+
+async def test_a_new_session_that_cannot_be_made_leaves_the_old_one_in_place(
+    server: Server, jp_serverapp: Any, jp_root_dir: Path
+) -> None:
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    first = (await kernel.call("POST", "session")).json["id"]
+    (jp_root_dir / ".mcp.json").write_text("{}")
+    refused = await kernel.call("POST", "prompt", {"content": text("hello"), "new": True})
+
+    assert refused.json["reason"] == "workspace_untrusted"
+    assert (await kernel.call("GET", "session")).json["id"] == first
+
+
+async def test_one_prompt_is_taken_back_and_no_other(server: Server, jp_serverapp: Any) -> None:
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    running = (await kernel.call("POST", "prompt", {"id": "a", "content": text("!hang")})).json
+    queued = (await kernel.call("POST", "prompt", {"id": "b", "content": text("second")})).json
+    session = running["session_id"]
+    stream = server.stream(
+        "GET", kernel.url("events") + f"?after={running['after']}", headers=kernel.headers
+    )
+    first = await stream.until(lambda event: True)
+    await kernel.call("POST", "cancel", {"prompt_id": "b"})
+    after_b = await server.session(session)
+    await kernel.call("POST", "cancel", {"prompt_id": "unknown"})
+    still = await server.session(session)
+    await kernel.call("POST", "cancel", {"prompt_id": "a"})
+    ended = await stream.until(lambda event: event["type"] == "turn_ended")
+    await kernel.call("POST", "cancel", {"prompt_id": "a"})
+    stream.leave()
+
+    assert (first["type"], first["message_id"]) == ("user_message", "a")
+    assert queued["queued"] == "b"
+    assert after_b["queue"] == []
+    assert after_b["status"] == still["status"] == "running"
+    assert (ended["turn_id"], ended["stop_reason"]) == (running["turn_id"], "cancelled")
+
+
+async def test_a_kernel_asks_for_less_and_never_grants(server: Server, jp_serverapp: Any) -> None:
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    for more in ({"permission_mode": "acceptEdits"}, {"plan": "bypassPermissions"}, {"yes": True}):
+        refused = await kernel.call("POST", "prompt", {"content": text("hello"), **more})
+        assert refused.status == 400, more
+    planned = await kernel.call("POST", "prompt", {"content": text("!hang"), "plan": True})
+    busy = await kernel.call("POST", "prompt", {"content": text("x"), "model": "opus"})
+    session = await server.session(planned.json["session_id"])
+    await kernel.call("POST", "cancel")
+
+    assert session["permission_mode"] == "plan"
+    assert (busy.status, busy.json["reason"]) == (409, "busy")
+    assert session["queue"] == []
+
+
+async def test_a_folder_stands_in_where_there_is_no_notebook(
+    server: Server, jp_serverapp: Any, jp_root_dir: Path, tmp_path: Path
+) -> None:
+    place = jp_root_dir / "a b"
+    place.mkdir()
+    kernel = await start_kernel(server, jp_serverapp, "eda.ipynb")
+    (jp_root_dir / "way-out").symlink_to(tmp_path)
+
+    async def ask(folder: object, name: str = "prompt") -> Answer:
+        query = urlencode({"folder": str(folder)})
+        return await kernel.call("POST", f"{name}?{query}", {"content": text("x")}, kernel_id="1")
+
+    made = await asyncio.gather(ask(place), ask(place))
+    root = await ask(jp_root_dir)
+    for outside in (tmp_path, jp_root_dir.parent, jp_root_dir / "way-out", place / ".." / ".."):
+        refused = await ask(outside)
+        assert (refused.status, refused.json["reason"]) == (403, "outside"), outside
+    missing = await ask(jp_root_dir / "nowhere")
+    ids = {one.json["session_id"] for one in made}
+    session = await server.session(made[0].json["session_id"])
+    own = await kernel.call("GET", f"session?{urlencode({'folder': str(place)})}")
+
+    assert len(ids) == 1
+    assert (session["workspace"]["path"], session["notebook"]) == ("a b", None)
+    assert root.json["session_id"] not in ids
+    assert missing.status == 404
+    # A kernel of this server has its notebook, wherever it says that it is.
+    assert (own.status, own.json["reason"]) == (404, "session_not_found")

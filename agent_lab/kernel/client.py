@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
@@ -79,6 +79,7 @@ class Question(Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent: str | None = None
     model: str | None = None
     plan: bool = False
+    without: tuple[Literal["since"], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

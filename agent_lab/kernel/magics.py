@@ -208,6 +208,7 @@ class AgentMagic:
             agent=request.agent or None,
             model=request.model or None,
             plan=request.plan,
+            without=() if request.with_context else ("since",),
         )
 
     def _said(self, request: Request) -> tuple[str, tuple[ContextItem, ...]]:

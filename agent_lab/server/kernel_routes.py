@@ -10,7 +10,7 @@ import hmac
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from msgspec import Struct
@@ -56,6 +56,7 @@ class KernelPrompt(Struct, frozen=True, forbid_unknown_fields=True):
     agent: str | None = None
     model: str | None = None
     plan: bool = False
+    without: tuple[Literal["since"], ...] = ()
 
 
 class KernelCancel(Struct, frozen=True, forbid_unknown_fields=True):

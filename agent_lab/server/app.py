@@ -16,7 +16,7 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Dict, Float, Int, List, Unicode, Union, default
 
 from agent_lab.protocol.errors import Unavailable
-from agent_lab.server import changes, pages, websocket
+from agent_lab.server import changes, pages, tabs, websocket
 from agent_lab.server.conversation_routes import CONVERSATIONS
 from agent_lab.server.kernel_routes import KERNEL
 from agent_lab.server.notebook_routes import NOTEBOOK
@@ -27,6 +27,7 @@ from agent_lab.server.routes import Missing
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
+    from agent_lab.notebook.tabs import Tabs
     from agent_lab.sessions.manager import Manager
     from agent_lab.sessions.settings import Settings
 
@@ -85,6 +86,8 @@ class AgentLab(ExtensionApp):
     )
 
     kernel_secret = ""
+    tabs: Tabs
+    """The notebooks open in pages of a browser."""
     _starting: asyncio.Task[Manager] | None = None
     _stopped = False
 
@@ -99,6 +102,9 @@ class AgentLab(ExtensionApp):
     # ------------------------------------------------------------ wiring
 
     def initialize_settings(self) -> None:
+        from agent_lab.notebook.tabs import Tabs
+
+        self.tabs = Tabs()
         self.kernel_secret = secrets.token_urlsafe(32)
         self._export()
 
@@ -107,7 +113,7 @@ class AgentLab(ExtensionApp):
             [*API.handlers(), *CONVERSATIONS.handlers(), *NOTEBOOK.handlers(), *KERNEL.handlers()],
         )
         self.handlers.extend([*READINESS.handlers(), *pages.handlers()])
-        self.handlers.extend([*websocket.handlers(), *changes.handlers()])
+        self.handlers.extend([*websocket.handlers(), *changes.handlers(), *tabs.handlers()])
         self.handlers.append((rf"/{API.path}(?:/.*)?", Missing))
 
     def _export(self) -> None:

@@ -115,7 +115,6 @@ def document() -> Node:
         *named,
         *sorted(bodies, key=lambda body: body.__name__),
         *frames,
-        *of_tabs,
         AnyBody,
         AnyCommand,
     )
@@ -177,8 +176,8 @@ def document() -> Node:
         tabs.PATH,
         "notebooks",
         "The WebSocket of a page's open notebooks: `TabsHello`, then each `TabRequest`, and "
-        "`TabGo` for one that is announced. The page says `OpenNotebooks` at each change, `TabReady` to "
-        "what is announced, and one `TabReply` to each request.",
+        "`TabGo` for one that is announced. The page says `OpenNotebooks` at each change, "
+        "`TabReady` to what is announced, and one `TabReply` to each request.",
         {},
         "TabsHello", "TabRequest", "TabGo", "OpenNotebooks", "TabReady", "TabReply",
     )  # fmt: skip

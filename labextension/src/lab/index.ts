@@ -1,4 +1,5 @@
 /** The plugins that JupyterLab loads. */
+import { bridge } from './bridge';
 import { chats } from './chats';
 import { errors } from './errors';
 import { launcher } from './launcher';
@@ -11,4 +12,7 @@ import { terminal } from './terminal';
 
 export { IAlerts, IChats, INotebookChats, ISplits } from './tokens';
 
-export default [chats, split, sidebar, notebookButton, launcher, terminal, errors, notifications, sessions];
+export default [
+  chats, split, sidebar, notebookButton, launcher, terminal, errors, notifications, sessions,
+  bridge
+];

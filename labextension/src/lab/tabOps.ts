@@ -3,7 +3,7 @@
  * unsaved work stays; a collaborator sees it too. Nothing is saved, focus and sight stay where they are.
  */
 import { isCodeCellModel } from '@jupyterlab/cells';
-import type { ICodeCellModel } from '@jupyterlab/cells';
+import type { Cell, ICodeCellModel } from '@jupyterlab/cells';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import { JSONExt } from '@lumino/coreutils';
 import type { PartialJSONObject, ReadonlyJSONValue } from '@lumino/coreutils';
@@ -117,8 +117,12 @@ function apart(undone: unknown, change: () => void): void {
 function undisturbed({ content }: NotebookPanel, change: () => void): void {
   const active = content.activeCell?.model.id;
   const scroller = content.outerNode;
-  const { top } = scroller.getBoundingClientRect();
-  const seen = content.widgets.find(cell => cell.isAttached && cell.node.getBoundingClientRect().bottom > top);
+  const { top, bottom } = scroller.getBoundingClientRect();
+  const inSight = (cell: Cell | null) => {
+    const place = cell?.isAttached ? cell.node.getBoundingClientRect() : null;
+    return place !== null && place.bottom > top && place.top < bottom;
+  };
+  const seen = inSight(content.activeCell) ? content.activeCell : content.widgets.find(inSight);
   const id = seen?.model.id;
   const from = seen?.node.getBoundingClientRect().top ?? 0;
   change();
@@ -281,10 +285,11 @@ function setOutputs(panel: NotebookPanel, fields: Fields): unknown {
   const count = fields['execution_count'];
   const running = fields['running'] === true;
   undisturbed(panel, () => {
+    // What has run in this kernel is trusted, as when a person runs it.
+    model.trusted = true;
+    // Not inside a transaction: its event would come when the model no longer knows that it is its own.
+    showOutputs(model, wanted);
     model.sharedModel.transact(() => {
-      // What has run in this kernel is trusted, as when a person runs it.
-      model.trusted = true;
-      showOutputs(model, wanted);
       model.executionCount = typeof count === 'number' ? count : null;
       model.executionState = running ? 'running' : 'idle';
       setMetadata(model.sharedModel, fields['metadata']);

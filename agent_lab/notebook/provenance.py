@@ -1,10 +1,10 @@
 """The mark on a cell that an agent wrote or ran: `metadata.agent_lab`. Pure.
 
     {"session", "turn", "agent", "model", "at", "hash",
-     "run": {"session", "turn", "agent", "model", "at", "execution_count"}}
+     "outputs": {"session", "turn", "agent", "model", "at", "execution_count"}}
 
-`hash` is that of the source as the agent left it: another source has been edited since. `run` says
-who made the outputs, as long as the cell's count is still that one. Either may be missing. A person
+`hash` is that of the source as the agent left it: another source has been edited since. `outputs`
+says who made those, as long as the cell's count is still that one. Either may be missing. A person
 takes the marks away with "Remove agent marks from this notebook"; nothing depends on them.
 """
 
@@ -42,4 +42,4 @@ def ran(
 ) -> Json:
     """The mark of a cell whose outputs come of this run."""
     mark = {"session": session, "turn": turn, "agent": agent, "model": model, "at": at}
-    return {KEY: {"run": {**mark, "execution_count": execution_count}}}
+    return {KEY: {"outputs": {**mark, "execution_count": execution_count}}}

@@ -10,7 +10,7 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page, expect
 
-from tests.stories.lab import Lab, running_lab, until, with_model
+from tests.stories.lab import Lab, running_lab, scripted_model, until, with_model
 from tests.stories.panel import open_lab
 
 EXTENSIONS = Path(__file__).with_name("extensions")
@@ -31,6 +31,14 @@ def asking_lab(folder: Path, model_url: str) -> Iterator[Lab]:
         yield lab
 
 
+@contextmanager
+def telling_asking_lab(folder: Path) -> Iterator[Lab]:
+    """The same, with a model that says what it was sent."""
+    script = Path(__file__).with_name("model.toml")
+    with scripted_model(folder, script) as url, asking_lab(folder / "lab", url) as lab:
+        yield lab
+
+
 def ask(lab: Lab, notebook: str, op: str, **fields: Json) -> Json:
     """What the tab that holds the notebook answers: {"result"} or {"reason", "message"}."""
     return lab.call("POST", "ask", {"notebook": notebook, "op": op, "fields": fields})
@@ -40,6 +48,10 @@ def done(lab: Lab, notebook: str, op: str, **fields: Json) -> Json:
     answer = ask(lab, notebook, op, **fields)
     assert "result" in answer, answer
     return answer["result"]
+
+
+def command(page: Page, name: str) -> None:
+    page.evaluate("name => window.jupyterapp.commands.execute(name)", name)
 
 
 def held(lab: Lab, notebook: str) -> None:
@@ -71,12 +83,21 @@ def write_notebook(lab: Lab, name: str, *cells: Json, **metadata: Json) -> Path:
 
 
 def open_notebook(page: Page, lab: Lab, name: str, *cells: Json) -> Locator:
-    """A new notebook with these cells and a kernel that waits; gives its cells."""
+    """A new notebook with these cells; gives its cells. Its kernel may still be starting."""
     write_notebook(lab, name, *cells)
     open_lab(page, lab, name, f"{name}.ipynb")
-    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
     held(lab, f"{name}.ipynb")
     return page.locator(".jp-Notebook .jp-Cell")
+
+
+def idle(page: Page) -> None:
+    """Wait for the notebook's kernel."""
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible(timeout=60_000)
+
+
+def run(page: Page, cell: Locator) -> None:
+    source_of(cell).click()
+    page.keyboard.press("Control+Enter")
 
 
 def source_of(cell: Locator) -> Locator:

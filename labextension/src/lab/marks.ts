@@ -53,9 +53,9 @@ function readAuthor(value: unknown): Author | null {
 /** Null where no agent had a hand in the cell. What a person may have broken by hand says nothing. */
 export function readMark(metadata: unknown, source: string, executionCount: number | null): Mark | null {
   const author = readAuthor(metadata);
-  const { hash, run } = (metadata ?? {}) as { hash?: unknown; run?: { execution_count?: unknown } };
-  const runner = readAuthor(run);
-  const ran = runner && run?.execution_count === executionCount ? runner : null;
+  const { hash, outputs } = (metadata ?? {}) as { hash?: unknown; outputs?: { execution_count?: unknown } };
+  const runner = readAuthor(outputs);
+  const ran = runner && outputs?.execution_count === executionCount ? runner : null;
   const wrote = author && { ...author, edited: typeof hash === 'string' && hash !== sourceHash(source) };
   return wrote || ran ? { wrote, ran } : null;
 }

@@ -130,14 +130,42 @@ function undisturbed({ content }: NotebookPanel, change: () => void): void {
   if (index !== -1 && index !== content.activeCellIndex) {
     content.activeCellIndex = index;
   }
-  // New cells get their height when they are drawn; the browser's own anchoring is not on in each mode.
-  requestAnimationFrame(() => {
-    const now = content.widgets.find(cell => cell.model.id === id);
-    const moved = now?.isAttached ? now.node.getBoundingClientRect().top - from : 0;
-    if (moved !== 0) {
-      scroller.scrollTop += moved;
+  if (id !== undefined) {
+    holdInSight(scroller, () => {
+      const now = content.widgets.find(cell => cell.model.id === id);
+      return now?.isAttached ? now.node.getBoundingClientRect().top - from : 0;
+    });
+  }
+}
+
+/** Cells get their height over several frames, which the browser's own anchoring does not follow in each mode. */
+const SETTLES = 400;
+
+/** Undoes what `moved` tells, until all is drawn or the person moves something. */
+function holdInSight(scroller: HTMLElement, moved: () => number): void {
+  const over = new AbortController();
+  const options = { capture: true, passive: true, signal: over.signal };
+  for (const type of ['wheel', 'pointerdown', 'keydown', 'touchmove']) {
+    document.addEventListener(type, () => {
+      over.abort();
+    }, options);
+  }
+  const until = performance.now() + SETTLES;
+  const hold = () => {
+    if (over.signal.aborted) {
+      return;
     }
-  });
+    const distance = moved();
+    if (Math.abs(distance) >= 1) {
+      scroller.scrollTop += distance;
+    }
+    if (performance.now() < until) {
+      requestAnimationFrame(hold);
+    } else {
+      over.abort();
+    }
+  };
+  requestAnimationFrame(hold);
 }
 
 function read(panel: NotebookPanel, fields: Fields): unknown {

@@ -15,7 +15,7 @@ void test('the hash is the one that the server makes', () => {
 });
 
 void test('who wrote, who ran, and what was edited since', () => {
-  const metadata = { ...WROTE, hash: sourceHash('x = 1'), run: { ...WROTE, execution_count: 3 } };
+  const metadata = { ...WROTE, hash: sourceHash('x = 1'), outputs: { ...WROTE, execution_count: 3 } };
   const mark = readMark(metadata, 'x = 1', 3);
   assert.equal(mark?.wrote?.edited, false);
   assert.equal(mark.ran?.session, 's');
@@ -25,13 +25,13 @@ void test('who wrote, who ran, and what was edited since', () => {
   assert.equal(later?.wrote?.edited, true);
   assert.equal(later.ran, null);
   assert.match(describeMark(later, null, say, 'en-GB'), /:02, edited since$/);
-  const onlyRun = readMark({ run: { ...WROTE, execution_count: 3 } }, 'x', 3);
+  const onlyRun = readMark({ outputs: { ...WROTE, execution_count: 3 } }, 'x', 3);
   assert.ok(onlyRun);
   assert.match(describeMark(onlyRun, null, say, 'en-GB'), /^Run by claude/);
 });
 
 void test('what was written by hand breaks nothing', () => {
-  for (const metadata of [undefined, null, 3, 'x', [], {}, { session: 1 }, { run: 'x' }, { run: null }]) {
+  for (const metadata of [undefined, null, 3, 'x', [], {}, { session: 1 }, { outputs: 'x' }, { outputs: null }]) {
     assert.equal(readMark(metadata, '', null), null);
   }
   const odd = readMark({ ...WROTE, at: 'yesterday', model: 7, hash: 4 }, '', null);

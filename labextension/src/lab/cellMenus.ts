@@ -8,6 +8,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { cellChip, outputChip, revealChat, sendNow } from './asking';
 import { CommandIDs } from './commands';
+import { activate, MEANT, meantCell } from './meantCell';
 import { IChats, INotebookChats, ISplits } from './tokens';
 
 const OUTPUT = 'jp-OutputArea-child';
@@ -31,13 +32,6 @@ export const cellMenus: JupyterFrontEndPlugin<void> = {
     const reveal = revealChat(sidebar, splits);
     const { commands } = app;
 
-    /** The active cell: a right click makes the one under it active. */
-    const active = (): { notebook: NotebookPanel; model: ICellModel } | null => {
-      const notebook = notebooks.currentWidget;
-      const model = notebook?.content.activeCell?.model;
-      return notebook && model ? { notebook, model } : null;
-    };
-
     /** The output under the pointer; null for all of the cell's. */
     const pointed = (): number | null => {
       const node = app.contextMenuHitTest(({ classList }) => classList.contains(OUTPUT));
@@ -46,23 +40,28 @@ export const cellMenus: JupyterFrontEndPlugin<void> = {
       return index === -1 ? null : index;
     };
 
-    const add = (id: string, label: string, caption: string, execute: (found: {
-      notebook: NotebookPanel; model: ICellModel;
-    }, atPointer: boolean) => void, isEnabled: (model: ICellModel) => boolean) => {
+    const add = (
+      id: string,
+      label: string,
+      caption: string,
+      execute: (notebook: NotebookPanel, model: ICellModel, atPointer: boolean) => void,
+      isEnabled: (model: ICellModel) => boolean
+    ) => {
       commands.addCommand(id, {
         label,
         caption,
-        isEnabled: () => {
-          const found = active();
-          return found !== null && isEnabled(found.model);
+        isEnabled: args => {
+          const found = meantCell(app, notebooks, args);
+          return found !== null && isEnabled(found.cell.model);
         },
-        execute: ({ pointer }) => {
-          const found = active();
+        execute: args => {
+          const found = meantCell(app, notebooks, args);
           if (found) {
-            execute(found, pointer === true);
+            activate(found);
+            execute(found.notebook, found.cell.model, args['pointer'] === true);
           }
         },
-        describedBy: { args: { type: 'object', properties: { pointer: { type: 'boolean' } } } }
+        describedBy: MEANT
       });
       palette?.addItem({ command: id, category: trans.__('Agent') });
     };
@@ -73,7 +72,7 @@ export const cellMenus: JupyterFrontEndPlugin<void> = {
       CommandIDs.askCell,
       trans.__('Ask Agent About This Cell'),
       trans.__('Put this cell beside your next message to the agent'),
-      ({ notebook, model }) => {
+      (notebook, model) => {
         const chat = reveal(notebook);
         chat.addContext(cellChip(trans, notebook, model));
         chat.focus();
@@ -84,7 +83,7 @@ export const cellMenus: JupyterFrontEndPlugin<void> = {
       CommandIDs.explainCell,
       trans.__('Explain With Agent'),
       trans.__('Ask the agent what this cell does'),
-      ({ notebook, model }) => {
+      (notebook, model) => {
         const chip = cellChip(trans, notebook, model);
         void sendNow(chats.client, reveal(notebook), trans.__('Explain this cell.'), [chip], chip.source);
       },
@@ -94,7 +93,7 @@ export const cellMenus: JupyterFrontEndPlugin<void> = {
       CommandIDs.sendOutput,
       trans.__('Send Output to Agent'),
       trans.__('Put this output beside your next message to the agent'),
-      ({ notebook, model }, atPointer) => {
+      (notebook, model, atPointer) => {
         const chip = outputChip(trans, notebook, model, atPointer ? pointed() : null);
         if (chip) {
           const chat = reveal(notebook);

@@ -6,6 +6,7 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import type { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import type { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 import { Panel, Widget } from '@lumino/widgets';
 
 import type { ContextItem } from '../protocol';
@@ -13,6 +14,7 @@ import type { ContextItem } from '../protocol';
 import { cellChip, errorChip, outputsOf, revealChat, sendNow } from './asking';
 import { button } from './card';
 import { CommandIDs } from './commands';
+import { activate, MEANT, meantCell } from './meantCell';
 import { plainText } from './text';
 import { IChats, INotebookChats, ISplits } from './tokens';
 
@@ -137,25 +139,25 @@ export const errorActions: JupyterFrontEndPlugin<void> = {
       }
     };
 
-    /** The active cell's error, where it has one. */
-    const failed = () => {
-      const notebook = notebooks.currentWidget;
-      const model = notebook?.content.activeCell?.model;
-      const error = model ? outputsOf(model).error : null;
-      return notebook && model && error ? { notebook, model, error } : null;
+    /** The error of the cell that is meant, where it has one. */
+    const failed = (args: ReadonlyPartialJSONObject) => {
+      const found = meantCell(app, notebooks, args);
+      const error = found ? outputsOf(found.cell.model).error : null;
+      return found && error ? { ...found, error } : null;
     };
     app.commands.addCommand(CommandIDs.fixError, {
-      label: trans.__('Fix with Agent'),
+      label: trans.__('Fix With Agent'),
       caption: trans.__('Send the error of this cell, its code and its variables to the agent'),
-      isEnabled: () => failed() !== null,
-      isVisible: () => failed() !== null,
-      execute: () => {
-        const found = failed();
+      isEnabled: args => failed(args) !== null,
+      isVisible: args => args['pointer'] !== true || failed(args) !== null,
+      execute: args => {
+        const found = failed(args);
         if (found) {
-          fix(found.notebook, found.model, found.error);
+          activate(found);
+          fix(found.notebook, found.cell.model, found.error);
         }
       },
-      describedBy: { args: { type: 'object', properties: {} } }
+      describedBy: MEANT
     });
 
     const stock = rendermime.getFactory(STDERR);

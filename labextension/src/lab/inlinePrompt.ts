@@ -14,6 +14,7 @@ import { button } from './card';
 import { RefusedError } from './client';
 import type { Client, Session } from './client';
 import { CommandIDs } from './commands';
+import { activate, MEANT, meantCell } from './meantCell';
 import { IChats, INotebookChats, ISplits } from './tokens';
 import { turnEvents, wordsOf } from './turnEvents';
 
@@ -33,7 +34,7 @@ function instruction(path: string, id: string, empty: boolean): string {
   const what = empty
     ? `The cell ${id} of ${path} is empty: write its source`
     : `Change only the cell ${id} of ${path}: give its new source`;
-  return `(${what} with the tool edit_cell, cell_id "${id}". Use what is in the kernel's memory; run nothing for it unless asked.)`;
+  return `\n\n(${what} with the tool edit_cell, cell_id "${id}". Use what is in the kernel's memory; run nothing for it unless asked.)`;
 }
 
 class InlinePrompt extends Widget {
@@ -266,13 +267,15 @@ export const inlinePrompt: JupyterFrontEndPlugin<void> = {
     app.commands.addCommand(CommandIDs.changeCell, {
       label: trans.__('Change This Cell With Agent…'),
       caption: trans.__('Say at the cell what should be different'),
-      isEnabled: () => (notebooks.currentWidget?.content.activeCell ?? null) !== null,
-      execute: () => {
-        const notebook = notebooks.currentWidget;
-        const cell = notebook?.content.activeCell;
-        if (!notebook || !cell || !(cell.layout instanceof PanelLayout)) {
+      isEnabled: args => meantCell(app, notebooks, args) !== null,
+      execute: args => {
+        const found = meantCell(app, notebooks, args);
+        if (!found || !(found.cell.layout instanceof PanelLayout)) {
           return;
         }
+        activate(found);
+        const { cell, notebook } = found;
+        const { layout } = found.cell;
         const known = open.get(cell);
         if (known && !known.isDisposed) {
           known.focus();
@@ -281,11 +284,11 @@ export const inlinePrompt: JupyterFrontEndPlugin<void> = {
         const prompt = new InlinePrompt({ client, notebook, cell, reveal, trans });
         open.set(cell, prompt);
         // Between what is asked about and what came of it; it takes room of its own and covers nothing.
-        const input = cell.layout.widgets.findIndex(({ node }) => node.classList.contains('jp-Cell-inputWrapper'));
-        cell.layout.insertWidget(input + 1, prompt);
+        const input = layout.widgets.findIndex(({ node }) => node.classList.contains('jp-Cell-inputWrapper'));
+        layout.insertWidget(input + 1, prompt);
         prompt.focus();
       },
-      describedBy: { args: { type: 'object', properties: {} } }
+      describedBy: MEANT
     });
     palette?.addItem({ command: CommandIDs.changeCell, category: trans.__('Agent') });
   }

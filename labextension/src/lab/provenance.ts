@@ -11,6 +11,7 @@ import type { Client } from './client';
 import { CommandIDs } from './commands';
 import { describeMark, readMark } from './marks';
 import type { Author, Mark } from './marks';
+import { activate, MEANT, meantCell } from './meantCell';
 import { IChats } from './tokens';
 
 const KEY = 'agent_lab';
@@ -118,14 +119,15 @@ export const provenance: JupyterFrontEndPlugin<void> = {
     app.commands.addCommand(CommandIDs.whoWrote, {
       label: trans.__('Who Wrote This'),
       caption: trans.__('Which agent wrote or ran this cell, when, and in which session'),
-      isEnabled: () => (notebooks.currentWidget?.content.activeCell ?? null) !== null,
-      execute: async () => {
-        const model = notebooks.currentWidget?.content.activeCell?.model;
-        if (model) {
-          await tell(markOf(model));
+      isEnabled: args => meantCell(app, notebooks, args) !== null,
+      execute: async args => {
+        const found = meantCell(app, notebooks, args);
+        if (found) {
+          activate(found);
+          await tell(markOf(found.cell.model));
         }
       },
-      describedBy: { args: { type: 'object', properties: {} } }
+      describedBy: MEANT
     });
 
     app.commands.addCommand(CommandIDs.removeMarks, {

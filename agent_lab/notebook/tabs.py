@@ -38,7 +38,7 @@ Send: TypeAlias = Callable[[bytes], Awaitable[None]]
 """Raises ConnectionError when the page is gone."""
 
 _REFUSALS: dict[str, type[AgentLabError]] = {
-    "unknown_cell": NotFound,
+    "cell_not_found": NotFound,
     "invalid": Invalid,
     "too_large": TooLarge,
 }
@@ -225,7 +225,7 @@ class Tab:
 
         Raises Conflict `tab_gone` and Unavailable `tab_silent` when nothing was done, Unavailable
         `outcome_unknown` when that is not known, and the page's own refusals: NotFound
-        `unknown_cell`, Conflict `changed`, `cell_exists`, `locked`, `not_open`, TooLarge.
+        `cell_not_found`, Conflict `cell_changed`, `cell_exists`, `locked`, `not_open`, TooLarge.
         """
         return await self._page.ask(self, op, fields)
 

@@ -26,10 +26,10 @@ class TabRequest(Struct, frozen=True, tag="request", tag_field="type", omit_defa
 
     read         {cell_id?, outputs?: false}; gives nbformat JSON as it is in the tab, or that cell
     insert       {cell: {id, cell_type, source, metadata}, after_cell_id}
-    edit         {cell_id, expected_source, source, metadata?}
+    edit         {cell_id, expected_source, source, cell_type?, metadata?}
     delete       {cell_id, expected_source}
     move         {cell_id, after_cell_id}
-    outputs      {cell_id, outputs, execution_count, running, metadata?}
+    outputs      {cell_id, expected_source?, outputs, execution_count, running, metadata?}
     reveal       {cell_id}
 
     `after_cell_id` "" is the top, null the end. `metadata` is laid over the cell's, one key at a

@@ -133,8 +133,8 @@ async def test_one_request_at_a_time_in_order(server: Server, tabs: Tabs) -> Non
 async def test_refusals_have_their_own_errors(server: Server, tabs: Tabs) -> None:
     page = await window(server, tabs, entry(EDA))
     for reason, kind in {
-        "changed": Conflict,
-        "unknown_cell": NotFound,
+        "cell_changed": Conflict,
+        "cell_not_found": NotFound,
         "too_large": TooLarge,
         "locked": Conflict,
     }.items():

@@ -93,6 +93,12 @@ def test_undo_takes_each_change_back(lab: Lab, page: Page) -> None:
     command(page, "notebook:undo-cell-action")
     expect(cells).to_have_count(2)
     assert sources(lab, name) == ["first = 99", "second = 2"]
+    done(lab, name, "edit", cell_id="c1", expected_source="second = 2", source="## Second",
+         cell_type="markdown", metadata=MARK)  # fmt: skip
+    expect(cells.nth(1).get_by_role("heading", name="Second")).to_be_visible()
+    assert done(lab, name, "read", cell_id="c1")["metadata"]["agent_lab"] == MARK["agent_lab"]
+    command(page, "notebook:undo-cell-action")
+    expect(source_of(cells.nth(1))).to_have_text("second = 2")
     done(lab, name, "move", cell_id="c1", after_cell_id="")
     assert sources(lab, name) == ["second = 2", "first = 99"]
     command(page, "notebook:undo-cell-action")
@@ -181,19 +187,20 @@ def test_what_does_not_fit_is_refused(lab: Lab, page: Page) -> None:
     open_notebook(page, lab, "refused", "first", locked, text)
     before = done(lab, name, "read")
     for op, fields, reason in (
-        ("edit", {"cell_id": "c9", "expected_source": "", "source": "x"}, "unknown_cell"),
-        ("edit", {"cell_id": "c0", "expected_source": "old", "source": "x"}, "changed"),
+        ("edit", {"cell_id": "c9", "expected_source": "", "source": "x"}, "cell_not_found"),
+        ("edit", {"cell_id": "c0", "expected_source": "old", "source": "x"}, "cell_changed"),
         ("edit", {"cell_id": "c1", "expected_source": "locked", "source": "x"}, "locked"),
         ("edit", {"cell_id": "c0", "expected_source": "first"}, "invalid"),
-        ("delete", {"cell_id": "c0", "expected_source": "old"}, "changed"),
+        ("delete", {"cell_id": "c0", "expected_source": "old"}, "cell_changed"),
         ("delete", {"cell_id": "c1", "expected_source": "locked"}, "locked"),
-        ("move", {"cell_id": "c0", "after_cell_id": "c9"}, "unknown_cell"),
+        ("move", {"cell_id": "c0", "after_cell_id": "c9"}, "cell_not_found"),
+        ("outputs", {"cell_id": "c0", "outputs": [], "expected_source": "old"}, "cell_changed"),
         ("outputs", {"cell_id": "c2", "outputs": [], "execution_count": 1}, "invalid"),
         ("outputs", {"cell_id": "c0", "outputs": "no", "execution_count": 1}, "invalid"),
         ("insert", {"cell": {"id": "c0", "cell_type": "code", "source": ""}}, "cell_exists"),
         ("insert", {"cell": {"id": "n", "cell_type": "what", "source": ""}}, "invalid"),
         ("insert", {"cell": None}, "invalid"),
-        ("reveal", {"cell_id": "constructor"}, "unknown_cell"),
+        ("reveal", {"cell_id": "constructor"}, "cell_not_found"),
         ("toString", {}, "invalid"),
     ):
         answer = ask(lab, name, op, **fields)

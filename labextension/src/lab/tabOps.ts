@@ -60,7 +60,7 @@ function writable(panel: NotebookPanel): SharedNotebook {
 function indexOf(shared: SharedNotebook, id: string): number {
   const index = shared.cells.findIndex(cell => cell.getId() === id);
   if (index === -1) {
-    throw new Refusal('unknown_cell', `There is no cell with the id ${id}. Read the notebook for those there are.`);
+    throw new Refusal('cell_not_found', `There is no cell with the id ${id}. Read the notebook for those there are.`);
   }
   if (shared.cells.slice(index + 1).some(cell => cell.getId() === id)) {
     throw new Refusal('ambiguous', `More than one cell has the id ${id}. Save and open the notebook again.`);
@@ -81,10 +81,14 @@ function below(shared: SharedNotebook, fields: Fields): number {
   return after === null || after === undefined ? shared.cells.length : indexOf(shared, text(fields, 'after_cell_id')) + 1;
 }
 
-function expect(cell: SharedCell, fields: Fields, forbids: 'editable' | 'deletable'): void {
+function expectSource(cell: SharedCell, fields: Fields): void {
   if (cell.getSource() !== text(fields, 'expected_source')) {
-    throw new Refusal('changed', 'The cell was changed meanwhile. Read it again.');
+    throw new Refusal('cell_changed', 'The cell was changed meanwhile, so nothing was done. Read it again.');
   }
+}
+
+function expect(cell: SharedCell, fields: Fields, forbids: 'editable' | 'deletable'): void {
+  expectSource(cell, fields);
   if (cell.getMetadata(forbids) === false) {
     throw new Refusal('locked', `This cell is locked: its metadata say that it is not ${forbids}.`);
   }
@@ -181,13 +185,17 @@ function read(panel: NotebookPanel, fields: Fields): unknown {
   return { ...notebook, cells: notebook.cells.map(bare) };
 }
 
-function insert(panel: NotebookPanel, fields: Fields): unknown {
-  const shared = writable(panel);
-  const told = record(fields['cell'], 'cell');
-  const kind = told['cell_type'];
+function cellType(kind: unknown): 'code' | 'markdown' | 'raw' {
   if (kind !== 'code' && kind !== 'markdown' && kind !== 'raw') {
     throw new Refusal('invalid', '`cell_type` must be code, markdown or raw.');
   }
+  return kind;
+}
+
+function insert(panel: NotebookPanel, fields: Fields): unknown {
+  const shared = writable(panel);
+  const told = record(fields['cell'], 'cell');
+  const kind = cellType(told['cell_type']);
   const id = text(told, 'id');
   if (shared.cells.some(cell => cell.getId() === id)) {
     throw new Refusal('cell_exists', `There is a cell with the id ${id} already.`);
@@ -207,7 +215,23 @@ function edit(panel: NotebookPanel, fields: Fields): unknown {
   const index = indexOf(shared, text(fields, 'cell_id'));
   const cell = shared.cells[index] as SharedCell;
   expect(cell, fields, 'editable');
-  const { start, end, text: replacement } = changeSpan(cell.getSource(), text(fields, 'source'));
+  const source = text(fields, 'source');
+  const kind = fields['cell_type'] === undefined ? cell.cell_type : cellType(fields['cell_type']);
+  if (kind !== cell.cell_type) {
+    // A cell cannot change its type: as in JupyterLab, another one takes its place and its id.
+    const id = cell.getId();
+    const metadata = cell.getMetadata();
+    undisturbed(panel, () => {
+      apart(shared, () => {
+        shared.transact(() => {
+          shared.deleteCell(index);
+          setMetadata(shared.insertCell(index, { cell_type: kind, id, source, metadata }), fields['metadata']);
+        });
+      });
+    });
+    return { index };
+  }
+  const { start, end, text: replacement } = changeSpan(cell.getSource(), source);
   undisturbed(panel, () => {
     apart(cell, () => {
       cell.transact(() => {
@@ -305,6 +329,9 @@ function showOutputs({ outputs }: ICodeCellModel, wanted: readonly ReadonlyJSONV
 function setOutputs(panel: NotebookPanel, fields: Fields): unknown {
   const shared = writable(panel);
   const index = indexOf(shared, text(fields, 'cell_id'));
+  if (fields['expected_source'] !== undefined) {
+    expectSource(shared.cells[index] as SharedCell, fields);
+  }
   const model = panel.content.model?.cells.get(index);
   if (!model || !isCodeCellModel(model)) {
     throw new Refusal('invalid', 'Only a code cell has outputs.');

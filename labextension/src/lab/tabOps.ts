@@ -117,59 +117,79 @@ function apart(undone: unknown, change: () => void): void {
   undoManager?.stopCapturing();
 }
 
-/** The active cell stays the same one, and what a person sees stays where it is. */
-function undisturbed({ content }: NotebookPanel, change: () => void): void {
-  const active = content.activeCell?.model.id;
-  const scroller = content.outerNode;
-  const { top, bottom } = scroller.getBoundingClientRect();
+/** A cell that stays where a person sees it, while others are drawn. */
+interface Anchor {
+  readonly id: string;
+  /** Its top edge in the page. */
+  readonly top: number;
+  readonly over: AbortController;
+}
+
+/** Cells get their height over several frames, which the browser's own anchoring does not follow in each mode. */
+const SETTLES = 400;
+const anchors = new WeakMap<NotebookPanel, Anchor>();
+
+/** The active cell where it is in sight, else the first that is; null where nothing is seen of the notebook. */
+function anchorOf(panel: NotebookPanel): Anchor | null {
+  const known = anchors.get(panel);
+  if (known && !known.over.signal.aborted) {
+    return known;
+  }
+  const { content } = panel;
+  const { top, bottom } = content.outerNode.getBoundingClientRect();
   const inSight = (cell: Cell | null) => {
     const place = cell?.isAttached ? cell.node.getBoundingClientRect() : null;
     return place !== null && place.bottom > top && place.top < bottom;
   };
-  const seen = inSight(content.activeCell) ? content.activeCell : content.widgets.find(inSight);
-  const id = seen?.model.id;
-  const from = seen?.node.getBoundingClientRect().top ?? 0;
+  const cell = inSight(content.activeCell) ? content.activeCell : content.widgets.find(inSight);
+  return cell
+    ? { id: cell.model.id, top: cell.node.getBoundingClientRect().top, over: new AbortController() }
+    : null;
+}
+
+/** Until all is drawn, the person moves something, or another cell is to be shown. */
+function hold(panel: NotebookPanel, anchor: Anchor): void {
+  const { id, over, top } = anchor;
+  if (anchors.get(panel) !== anchor) {
+    anchors.set(panel, anchor);
+    for (const type of ['wheel', 'pointerdown', 'keydown', 'touchmove']) {
+      document.addEventListener(type, () => {
+        over.abort();
+      }, { capture: true, passive: true, signal: over.signal });
+    }
+  }
+  const until = performance.now() + SETTLES;
+  const step = () => {
+    if (over.signal.aborted || panel.isDisposed) {
+      return;
+    }
+    const cell = panel.content.widgets.find(({ model }) => model.id === id);
+    const moved = cell?.isAttached ? cell.node.getBoundingClientRect().top - top : 0;
+    if (Math.abs(moved) >= 1) {
+      panel.content.outerNode.scrollTop += moved;
+    }
+    if (performance.now() < until) {
+      requestAnimationFrame(step);
+    } else {
+      over.abort();
+    }
+  };
+  requestAnimationFrame(step);
+}
+
+/** The active cell stays the same one, and what a person sees stays where it is. */
+function undisturbed(panel: NotebookPanel, change: () => void): void {
+  const { content } = panel;
+  const active = content.activeCell?.model.id;
+  const anchor = anchorOf(panel);
   change();
   const index = content.widgets.findIndex(cell => cell.model.id === active);
   if (index !== -1 && index !== content.activeCellIndex) {
     content.activeCellIndex = index;
   }
-  if (id !== undefined) {
-    holdInSight(scroller, () => {
-      const now = content.widgets.find(cell => cell.model.id === id);
-      return now?.isAttached ? now.node.getBoundingClientRect().top - from : 0;
-    });
+  if (anchor) {
+    hold(panel, anchor);
   }
-}
-
-/** Cells get their height over several frames, which the browser's own anchoring does not follow in each mode. */
-const SETTLES = 400;
-
-/** Undoes what `moved` tells, until all is drawn or the person moves something. */
-function holdInSight(scroller: HTMLElement, moved: () => number): void {
-  const over = new AbortController();
-  const options = { capture: true, passive: true, signal: over.signal };
-  for (const type of ['wheel', 'pointerdown', 'keydown', 'touchmove']) {
-    document.addEventListener(type, () => {
-      over.abort();
-    }, options);
-  }
-  const until = performance.now() + SETTLES;
-  const hold = () => {
-    if (over.signal.aborted) {
-      return;
-    }
-    const distance = moved();
-    if (Math.abs(distance) >= 1) {
-      scroller.scrollTop += distance;
-    }
-    if (performance.now() < until) {
-      requestAnimationFrame(hold);
-    } else {
-      over.abort();
-    }
-  };
-  requestAnimationFrame(hold);
 }
 
 function read(panel: NotebookPanel, fields: Fields): unknown {
@@ -355,6 +375,7 @@ function setOutputs(panel: NotebookPanel, fields: Fields): unknown {
 
 function reveal(panel: NotebookPanel, fields: Fields): unknown {
   const index = indexOf(sharedOf(panel), text(fields, 'cell_id'));
+  anchors.get(panel)?.over.abort();
   void panel.content.scrollToItem(index, 'smart');
   return { index };
 }

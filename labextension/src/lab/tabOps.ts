@@ -123,6 +123,7 @@ interface Anchor {
   /** Its top edge in the page. */
   readonly top: number;
   readonly over: AbortController;
+  until: number;
 }
 
 /** Cells get their height over several frames, which the browser's own anchoring does not follow in each mode. */
@@ -143,22 +144,23 @@ function anchorOf(panel: NotebookPanel): Anchor | null {
   };
   const cell = inSight(content.activeCell) ? content.activeCell : content.widgets.find(inSight);
   return cell
-    ? { id: cell.model.id, top: cell.node.getBoundingClientRect().top, over: new AbortController() }
+    ? { id: cell.model.id, top: cell.node.getBoundingClientRect().top, over: new AbortController(), until: 0 }
     : null;
 }
 
 /** Until all is drawn, the person moves something, or another cell is to be shown. */
 function hold(panel: NotebookPanel, anchor: Anchor): void {
   const { id, over, top } = anchor;
-  if (anchors.get(panel) !== anchor) {
-    anchors.set(panel, anchor);
-    for (const type of ['wheel', 'pointerdown', 'keydown', 'touchmove']) {
-      document.addEventListener(type, () => {
-        over.abort();
-      }, { capture: true, passive: true, signal: over.signal });
-    }
+  anchor.until = performance.now() + SETTLES;
+  if (anchors.get(panel) === anchor) {
+    return;
   }
-  const until = performance.now() + SETTLES;
+  anchors.set(panel, anchor);
+  for (const type of ['wheel', 'pointerdown', 'keydown', 'touchmove']) {
+    document.addEventListener(type, () => {
+      over.abort();
+    }, { capture: true, passive: true, signal: over.signal });
+  }
   const step = () => {
     if (over.signal.aborted || panel.isDisposed) {
       return;
@@ -168,7 +170,7 @@ function hold(panel: NotebookPanel, anchor: Anchor): void {
     if (Math.abs(moved) >= 1) {
       panel.content.outerNode.scrollTop += moved;
     }
-    if (performance.now() < until) {
+    if (performance.now() < anchor.until) {
       requestAnimationFrame(step);
     } else {
       over.abort();

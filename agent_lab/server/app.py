@@ -16,7 +16,7 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Dict, Float, Int, List, Unicode, Union, default
 
 from agent_lab.protocol.errors import Unavailable
-from agent_lab.server import changes, pages, websocket
+from agent_lab.server import changes, pages, tabs, websocket
 from agent_lab.server.conversation_routes import CONVERSATIONS
 from agent_lab.server.kernel_routes import KERNEL
 from agent_lab.server.mcp_route import MCP
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
 
     from agent_lab.notebook.bond import Bond
+    from agent_lab.notebook.tabs import Tabs
     from agent_lab.server.watching import Watching
     from agent_lab.sessions.manager import Manager
     from agent_lab.sessions.settings import Settings
@@ -89,6 +90,8 @@ class AgentLab(ExtensionApp):
     )
 
     kernel_secret = ""
+    tabs: Tabs
+    """The notebooks open in pages of a browser."""
     _starting: asyncio.Task[Manager] | None = None
     _bond: Bond | None = None
     _stopped = False
@@ -105,6 +108,9 @@ class AgentLab(ExtensionApp):
     # ------------------------------------------------------------ wiring
 
     def initialize_settings(self) -> None:
+        from agent_lab.notebook.tabs import Tabs
+
+        self.tabs = Tabs()
         self.kernel_secret = secrets.token_urlsafe(32)
         self._export()
 
@@ -114,7 +120,7 @@ class AgentLab(ExtensionApp):
         )
         self.handlers.extend(MCP.handlers())
         self.handlers.extend([*READINESS.handlers(), *pages.handlers()])
-        self.handlers.extend([*websocket.handlers(), *changes.handlers()])
+        self.handlers.extend([*websocket.handlers(), *changes.handlers(), *tabs.handlers()])
         self.handlers.append((rf"/{API.path}(?:/.*)?", Missing))
 
     def _export(self) -> None:

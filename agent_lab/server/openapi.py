@@ -17,12 +17,13 @@ from msgspec import Struct
 from agent_lab.agents.conversations import Conversation
 from agent_lab.agents.registry import Agent
 from agent_lab.notebook.sent import TurnSent
+from agent_lab.protocol import tabs as tab_messages
 from agent_lab.protocol.brief import Brief
 from agent_lab.protocol.commands import AnyCommand
 from agent_lab.protocol.events import AnyBody, ContextDial, ContextItem, Json
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.reports import ContextReport, Variable
-from agent_lab.server import changes, pages, sockets, websocket
+from agent_lab.server import changes, pages, sockets, tabs, websocket
 from agent_lab.server.conversation_routes import CONVERSATIONS, Forgotten, Rules
 from agent_lab.server.kernel_routes import KERNEL
 from agent_lab.server.mcp_route import MCP
@@ -134,8 +135,16 @@ def document() -> Node:
     frames = (
         websocket.Hello, websocket.Ack, websocket.Reject, changes.ChangesHello,
         changes.SessionChanged, changes.SessionDeleted,
+        tab_messages.TabsHello, tab_messages.TabRequest, tab_messages.TabGo,
+        tab_messages.OpenNotebooks, tab_messages.TabReady, tab_messages.TabReply,
     )  # fmt: skip
-    types = (*named, *sorted(bodies, key=lambda body: body.__name__), *frames, AnyBody, AnyCommand)
+    types = (
+        *named,
+        *sorted(bodies, key=lambda body: body.__name__),
+        *frames,
+        AnyBody,
+        AnyCommand,
+    )
     schemas, components = msgspec.json.schema_components(
         types, ref_template="#/components/schemas/{name}"
     )
@@ -194,6 +203,16 @@ def document() -> Node:
     )  # fmt: skip
     paths[f"/{websocket.PATH}"] = {"get": chat}
     paths[f"/{changes.PATH}"] = {"get": all_sessions}
+    notebooks = _socket(
+        tabs.PATH,
+        "notebooks",
+        "The WebSocket of a page's open notebooks: `TabsHello`, then each `TabRequest`, and "
+        "`TabGo` for one that is announced. The page says `OpenNotebooks` at each change, "
+        "`TabReady` to what is announced, and one `TabReply` to each request.",
+        {},
+        "TabsHello", "TabRequest", "TabGo", "OpenNotebooks", "TabReady", "TabReply",
+    )  # fmt: skip
+    paths[f"/{tabs.PATH}"] = {"get": notebooks}
     for name, path, said, kind in (
         ("page_sessions", pages.SESSIONS, "The list of sessions as a page.", "text/html"),
         ("page_session", pages.SESSION, "A session as a page.", "text/html"),

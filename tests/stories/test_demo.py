@@ -47,7 +47,7 @@ def test_a_failing_cell_is_repaired(demo: tuple[subprocess.Popen[str], str], pag
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     expect(last).to_contain_text("could not convert string to float")
-    last.get_by_role("button", name="Send to agent").click()
+    last.get_by_role("button", name="Ask agent").click()
 
     panel = Panel(page)
     expect(panel.region.get_by_text("Demo model: scripted answers")).to_be_visible()

@@ -75,7 +75,7 @@ def test_the_magic_asks_about_a_failing_cell(telling_lab: Lab, page: Page) -> No
 def test_an_error_is_sent_from_its_cell(telling_lab: Lab, page: Page) -> None:
     cells = open_notebook(page, telling_lab, "error", "{}['missing']")
     run(page, cells.nth(0))
-    cells.nth(0).get_by_role("button", name="Send to agent").click()
+    cells.nth(0).get_by_role("button", name="Ask agent").click()
     panel = Panel(page.locator(SIDE_BAR))
     chip = panel.region.get_by_role("button", name="error in [1]", exact=True)
     expect(chip).to_be_visible()

@@ -60,7 +60,7 @@ def test_the_chat_beside_the_document(lab: Lab, page: Page) -> None:
 
     cell_1.locator(".jp-InputArea-editor").click()
     page.keyboard.press("Control+Enter")
-    cell_1.get_by_role("button", name="Send to agent").click()
+    cell_1.get_by_role("button", name="Ask agent").click()
     chip = panel.region.get_by_role("button", name="error in [1]", exact=True)
     expect(chip).to_be_visible()
     expect(panel.box).to_be_focused()

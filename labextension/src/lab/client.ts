@@ -2,7 +2,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
-import type { Session } from '../protocol';
+import type { ContentBlock, ContextItem, Session } from '../protocol';
 
 export type { Session } from '../protocol';
 
@@ -12,6 +12,12 @@ export interface NewSession {
   kernel_id?: string;
   path?: string;
   trust?: boolean;
+}
+
+/** What a page sends for a person who wrote nothing in the chat. */
+export interface Prompt {
+  readonly content: readonly ContentBlock[];
+  readonly context: readonly ContextItem[];
 }
 
 /** A file that an agent would obey, as a refusal lists it. */
@@ -87,6 +93,46 @@ export class Client {
       `sessions/${encodeURIComponent(id)}/permissions/${encodeURIComponent(requestId)}`,
       { method: 'POST', body: JSON.stringify({ option_id: optionId }) }
     );
+  }
+
+  /** Send a prompt; while a turn runs it is queued. */
+  prompt(id: string, prompt: Prompt): Promise<unknown> {
+    return this._send(`sessions/${encodeURIComponent(id)}/prompt`, {
+      method: 'POST',
+      body: JSON.stringify({ ...prompt, origin: 'notebook' })
+    });
+  }
+
+  /** Send a prompt and have its turn's events as a stream; ending that ends nothing else. */
+  async promptEvents(id: string, prompt: Prompt, signal: AbortSignal): Promise<Response> {
+    const response = await this.fetch(`${this.api}/sessions/${encodeURIComponent(id)}/prompt`, {
+      method: 'POST',
+      body: JSON.stringify({ ...prompt, origin: 'notebook' }),
+      headers: { Accept: 'text/event-stream' },
+      signal
+    });
+    if (!response.ok) {
+      throw await readRefusal(response);
+    }
+    return response;
+  }
+
+  cancel(id: string): Promise<Session> {
+    return this._send<Session>(`sessions/${encodeURIComponent(id)}/cancel`, { method: 'POST', body: '{}' });
+  }
+
+  /** What is in the memory of the session's kernel; undefined where it does not tell. */
+  async variables(id: string, signal: AbortSignal): Promise<unknown> {
+    try {
+      return await this._send(`sessions/${encodeURIComponent(id)}/variables`, { signal });
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** A page of a session's log, the last events before a seq. */
+  async eventsBefore(id: string, seq: number, limit: number): Promise<{ events: unknown[]; more: boolean }> {
+    return this._send(`sessions/${encodeURIComponent(id)}/events?before=${String(seq)}&limit=${String(limit)}`);
   }
 
   /** A request with the login of this page; `url` lies under the server's base URL. */

@@ -14,7 +14,15 @@ export const CommandIDs = {
   toggleAlerts: 'agent-lab:toggle-alerts',
   copy: 'agent-lab:copy',
   paste: 'agent-lab:paste',
-  sendSelection: 'agent-lab:send-selection'
+  sendSelection: 'agent-lab:send-selection',
+  askCell: 'agent-lab:ask-cell',
+  explainCell: 'agent-lab:explain-cell',
+  fixError: 'agent-lab:fix-error',
+  sendOutput: 'agent-lab:send-output',
+  /** The field at the cell that asks for another version of it. */
+  changeCell: 'agent-lab:change-cell',
+  whoWrote: 'agent-lab:who-wrote',
+  removeMarks: 'agent-lab:remove-marks'
 } as const;
 
 export const PLUGIN_ID = '@agent-lab/labextension:plugin';

@@ -1,9 +1,13 @@
 /** The plugins that JupyterLab loads. */
+import { bridge } from './bridge';
+import { cellMenus } from './cellMenus';
 import { chats } from './chats';
-import { errors } from './errors';
+import { errorActions } from './errorActions';
+import { inlinePrompt } from './inlinePrompt';
 import { launcher } from './launcher';
 import { notebookButton } from './notebookButton';
 import { notifications } from './notifications';
+import { provenance } from './provenance';
 import { sessions } from './sessions';
 import { sidebar } from './sidebar';
 import { split } from './split';
@@ -11,4 +15,7 @@ import { terminal } from './terminal';
 
 export { IAlerts, IChats, INotebookChats, ISplits } from './tokens';
 
-export default [chats, split, sidebar, notebookButton, launcher, terminal, errors, notifications, sessions];
+export default [
+  chats, split, sidebar, notebookButton, launcher, terminal, errorActions, notifications, sessions,
+  bridge, cellMenus, inlinePrompt, provenance
+];

@@ -54,7 +54,7 @@ export const provenance: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ) {
     const trans = (translator ?? nullTranslator).load('agent_lab');
-    const say = (text: string, ...values: string[]) => trans.__(text, ...values);
+    const say = trans.__.bind(trans);
     const language = (translator ?? nullTranslator).languageCode.replace('_', '-');
     const titles = new Map<string, string>();
 

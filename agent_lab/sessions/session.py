@@ -256,8 +256,11 @@ class Session:
         self._check_prompt(prompt)
         async with self._lock:
             seen, turn_id = await self.journal.prompt_of(prompt.id)
+            if seen and turn_id is None and not self._is_queued(prompt.id):
+                # Its turn may have begun while the log was asked.
+                _, turn_id = await self.journal.prompt_of(prompt.id)
             if seen:
-                if turn_id is None and all(item.id != prompt.id for item in self.info.queue):
+                if turn_id is None and not self._is_queued(prompt.id):
                     text = "This message was taken out of the queue. Send it as a new one."
                     raise Conflict(text, "not_queued")
                 return Accepted(turn_id, None if turn_id else prompt.id)
@@ -414,6 +417,9 @@ class Session:
         else:
             self._send_next()
         await self.journal.stored()
+
+    def _is_queued(self, item_id: str) -> bool:
+        return any(item.id == item_id for item in self.info.queue)
 
     def _queued(self, item_id: str) -> QueueItem:
         for item in self.info.queue:

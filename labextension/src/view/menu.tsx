@@ -76,7 +76,6 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
     </button>
   );
   const ended = session.status === 'ended' || session.status === 'failed';
-  const { showRules } = chat as { showRules?: () => void };
   return (
     <span class="al-menu-at" ref={at}>
       <button type="button" ref={button} class="al-button al-quiet al-square" aria-label={t('Session menu')}
@@ -90,7 +89,7 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
           {item(t('Fork'), () => void fork(chat), { about: t('A new session with this history') })}
           {item(t('Save the transcript as JSON lines'), () => void save(chat))}
           {item(t('Context dial…'), () => showDial(true), { about: t('What may leave the kernels of this folder') })}
-          {showRules && item(t('Permissions…'), () => showRules.call(chat))}
+          {item(t('Permissions…'), () => chat.showRules())}
           {hasVoice() && item(t('Voice input'), () => {
             turnVoice(!voiceIsOn());
             chat.touch();

@@ -128,8 +128,8 @@ interface PartsProps {
   close(): void;
 }
 
-const KINDS: Readonly<Record<Kind, string>> = {
-  used: '', deferred: 'loaded when needed', buffer: 'kept free to compact', free: ''
+const KINDS: Readonly<Partial<Record<Kind, string>>> = {
+  deferred: 'loaded when needed', buffer: 'kept free to compact'
 };
 
 function ContextParts({ chat, version, canCompact, close }: PartsProps): JSX.Element {

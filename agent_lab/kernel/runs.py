@@ -146,7 +146,6 @@ class Runs:
         return mine is not None and self._left(mine) > 0 and not self._near(request, mine)
 
     def _left(self, mine: Seen) -> float:
-        # Without cells there is no notebook that could run as a whole.
         if not mine.cell_id or not self._listens:
             return 0.0
         return mine.arrived + ARRIVE_SECONDS - time.monotonic()
@@ -158,14 +157,17 @@ class Runs:
         return mine is not None and self._near(request, mine)
 
     def _near(self, request: str, mine: Seen) -> bool:
+        if not mine.cell_id:  # a console has no notebook that could run as a whole
+            return False
         with self._lock:
             seen = [one for id, one in self._seen.items() if id != request]
         gaps = sorted(
             one.sent - mine.sent
             for one in seen
             # Of one cell that was run twice at once the first run counts.
-            if not (mine.cell_id and one.cell_id == mine.cell_id and one.sent > mine.sent)
-            and (one.client, bool(one.cell_id)) == (mine.client, bool(mine.cell_id))
+            if not (one.cell_id == mine.cell_id and one.sent > mine.sent)
+            and one.client == mine.client
+            and one.cell_id
             and abs(one.sent - mine.sent) <= MANY * CHAIN_SECONDS
         )
         before = _chain([-gap for gap in reversed(gaps) if gap <= 0])

@@ -259,6 +259,8 @@ class Jupyter:
                     return answer
         finally:
             socket.close()
+            while await socket.read_message() is not None:  # until it is closed
+                pass
 
     def command(self, session_id: str, command: Json) -> None:
         """Send a command on the session's WebSocket, as a panel does."""

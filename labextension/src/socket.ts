@@ -3,6 +3,8 @@
  * Knows no view; the caller says how URLs are opened.
  */
 
+import { FIRST_TURNS } from './begun.js';
+import type { BegunSocket } from './begun.js';
 import { parseFrame } from './protocol.js';
 import type { Command, Event, Hello } from './protocol.js';
 
@@ -63,11 +65,15 @@ export class SessionSocket {
   private readonly sent = new Map<string, Sent>();
   private readonly gone = new AbortController();
 
-  /** `url(query)` gives the address of the session's `chat` WebSocket with this query. */
+  /**
+   * `url(query)` gives the address of the session's `chat` WebSocket with this query; `begun` is one that
+   * was opened for its first turns already.
+   */
   constructor(
     private readonly url: (query: string) => string,
     private readonly listener: SocketListener,
-    private readonly tail = 20
+    private readonly tail = FIRST_TURNS,
+    private readonly begun?: BegunSocket
   ) {
     const { signal } = this.gone;
     window.addEventListener('online', () => this.retryNow(), { signal });
@@ -123,7 +129,8 @@ export class SessionSocket {
     }
     this.listener.onState({ name: 'connecting' });
     const query = this.lastSeq ? `after=${this.lastSeq}` : `tail=${this.tail}`;
-    const socket = new WebSocket(this.url(query));
+    const begun = this.lastSeq ? undefined : this.begun?.take();
+    const socket = begun?.socket ?? new WebSocket(this.url(query));
     const { signal } = this.gone;
     this.socket = socket;
     socket.addEventListener(
@@ -137,6 +144,7 @@ export class SessionSocket {
       { signal }
     );
     socket.addEventListener('close', close => this.closed(socket, close.code), { signal });
+    begun?.heard.forEach(text => this.receive(text));
   }
 
   private receive(text: string): void {

@@ -6,6 +6,7 @@ import { Signal } from '@lumino/signaling';
 import type { ISignal } from '@lumino/signaling';
 import { Widget } from '@lumino/widgets';
 
+import type { BegunSocket } from '../begun';
 import type { Changes } from '../changes';
 import type { ContextItem } from '../protocol';
 import type { CellPlaces, ChatHandle, ChatHost, Reference, Switch } from '../view/host';
@@ -84,7 +85,7 @@ export class ChatWidget extends Widget {
   }
 
   /** Show the session of a source instead of what is shown. Never raises: a failure becomes a card. */
-  async open(source: SessionSource, trust?: boolean): Promise<void> {
+  async open(source: SessionSource, trust?: boolean, begun?: BegunSocket): Promise<void> {
     const attempt = ++this._attempt;
     this._unmount();
     this._card({ tone: 'plain', heading: this._options.trans.__('Starting…'), text: '' });
@@ -98,7 +99,7 @@ export class ChatWidget extends Widget {
       }
       this._session = session;
       this.node.replaceChildren();
-      this._handle = bundle.mountChat(this.node, this._host(session));
+      this._handle = bundle.mountChat(this.node, this._host(session, begun));
       this._opened.emit(session);
       for (const item of this._waiting.splice(0)) {
         this._handle.addContext(item);
@@ -169,13 +170,14 @@ export class ChatWidget extends Widget {
     this._session = null;
   }
 
-  private _host(session: Session): ChatHost {
+  private _host(session: Session, begun?: BegunSocket): ChatHost {
     const { cells, changes, client, openFile, openSession, openTerminal, references, startKernel, trans, voice } =
       this._options;
     return {
       api: client.api,
       wsApi: client.wsApi,
       sessionId: session.id,
+      ...(begun && { begun }),
       changes,
       fetch: (input, init) => client.fetch(input, init),
       socketUrl: url => client.socketUrl(url),

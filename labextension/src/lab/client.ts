@@ -2,6 +2,7 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
 
+import { BegunSocket, chatPath, FIRST_TURNS } from '../begun';
 import type { ContentBlock, ContextItem, Session } from '../protocol';
 
 export type { Session } from '../protocol';
@@ -115,6 +116,11 @@ export class Client {
       throw await readRefusal(response);
     }
     return response;
+  }
+
+  /** Open a session's WebSocket before there is a panel to read it. */
+  begin(id: string): BegunSocket {
+    return new BegunSocket(this.socketUrl(`${this.wsApi}${chatPath(id, `tail=${String(FIRST_TURNS)}`)}`));
   }
 
   cancel(id: string): Promise<Session> {

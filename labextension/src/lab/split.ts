@@ -40,6 +40,15 @@ function terminalName(session: Session): string {
   return session.terminal ?? `agent_${session.id.replace(/\W/g, '_')}`;
 }
 
+/** As soon as the page has nothing more urgent to do, and soon in any case. */
+function whenIdle(act: () => void): void {
+  if ('requestIdleCallback' in window) {
+    requestIdleCallback(act, { timeout: 500 });
+  } else {
+    setTimeout(act, 100); // Safari has none
+  }
+}
+
 export const split: JupyterFrontEndPlugin<ISplits | null> = {
   id: '@agent-lab/labextension:split',
   description: 'Chat and terminal in one split of the main area.',
@@ -102,7 +111,8 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
           ...(trust === undefined ? {} : { trust })
         });
       const { session } = args;
-      // Asked for at once: nothing is made by it, so it need not wait for the bundle.
+      // Both at once: nothing is made by them, so they need not wait for the bundle.
+      const begun = session === undefined ? undefined : chats.client.begin(session);
       let asked = session === undefined ? undefined : chats.client.get(session);
       asked?.catch(() => undefined); // the chat awaits it, and says what is wrong
       const source: SessionSource =
@@ -170,13 +180,14 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
         save();
         widget.title.label = plainTitle(opened.title) || trans.__('Agent');
         widget.title.caption = opened.workspace.cwd;
-        void pane.open(terminalName(opened), opened.workspace.cwd, opened.workspace.path || opened.workspace.cwd);
+        // A terminal takes long to draw: the words come first.
+        whenIdle(() => void pane.open(terminalName(opened), opened.workspace.cwd, opened.workspace.path || opened.workspace.cwd));
       });
       chat.titled.connect((_, { title, status }) => {
         widget.title.label = plainTitle(title) || trans.__('Agent');
         widget.title.caption = status;
       });
-      void chat.open(source);
+      void chat.open(source, undefined, begun);
       return widget;
     };
 

@@ -3,6 +3,7 @@
  * It holds nothing that the log holds; only what this panel is about to say.
  */
 
+import { chatPath, FIRST_TURNS } from '../begun.js';
 import { decodeEvents } from '../protocol.js';
 import type {
   AnswerCommand, Command, ContentBlock, ContextItem, Event, Session, SetCommand
@@ -96,9 +97,8 @@ export class Chat {
   start(draw: () => void): void {
     this.draw = draw;
     forgetDeleted(this.host);
-    const path = `/sessions/${encodeURIComponent(this.host.sessionId)}/chat`;
     this.socket = new SessionSocket(
-      query => this.host.socketUrl(`${this.host.wsApi}${path}?${query}`),
+      query => this.host.socketUrl(`${this.host.wsApi}${chatPath(this.host.sessionId, query)}`),
       {
         onHello: hello => {
           this.liveFrom = hello.last_seq;
@@ -130,7 +130,9 @@ export class Chat {
           this.lostAt = state.name === 'lost' ? state.since : state.name === 'connecting' ? this.lostAt : 0;
           this.touch();
         }
-      }
+      },
+      FIRST_TURNS,
+      this.host.begun
     );
   }
 

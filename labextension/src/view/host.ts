@@ -1,5 +1,6 @@
 /** What the panel asks of the page it lives in, and what the page may ask of the panel. */
 
+import type { BegunSocket } from '../begun.js';
 import type { Changes } from '../changes.js';
 import type { ContextItem } from '../protocol.js';
 
@@ -15,6 +16,8 @@ export interface ChatHost {
   fetch(input: string, init?: RequestInit): Promise<Response>;
   /** The address to open for a WebSocket URL under `wsApi`; adds a token where there is no cookie. */
   socketUrl(path: string): string;
+  /** The session's WebSocket, where the page has opened it before the panel was there. */
+  readonly begun?: BegunSocket;
   openFile?(path: string, line?: number): void;
   openTerminal?(command?: string): void;
   /** Where code of an answer can go. Absent where the page has no notebooks. */

@@ -217,7 +217,7 @@ class Kernel:
         answered = True
         while True:
             if answered:  # and was not heard: the subscription came too late
-                message = self._session.msg("kernel_info_request", {})
+                message = self._session.msg("comm_info_request", {})
                 request = message["header"]["msg_id"]
                 self._client.shell_channel.send(message)
                 answered = False

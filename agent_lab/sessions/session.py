@@ -1043,6 +1043,12 @@ class Session:
     def turn(self) -> str | None:
         return self._turns.speaking
 
+    async def dial(self) -> ContextDial:
+        dial = await self._trust.dial_of(self.info.workspace.cwd)
+        self.dialled(dial)
+        self.journal.schedule()
+        return dial
+
     def show(self, tool_call_id: str, content: tuple[ToolContent, ...]) -> None:
         update = ToolCallUpdate(tool_call_id=tool_call_id, content=content)
         self.journal.emit(self._turns.speaking, update)

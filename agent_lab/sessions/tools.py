@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from agent_lab.protocol.errors import AgentLabError
-from agent_lab.protocol.events import CellChange, Json, Notebook, Session, ToolContent
+from agent_lab.protocol.events import CellChange, ContextDial, Json, Notebook, Session, ToolContent
 from agent_lab.sessions.proposals import Decision
 
 _log = logging.getLogger(__name__)
@@ -36,6 +36,10 @@ class Host(Protocol):
         ...
 
     def turn(self) -> str | None: ...
+    async def dial(self) -> ContextDial:
+        """What may leave the kernels of the session's folder now; the log says that it held."""
+        ...
+
     async def propose(self, change: CellChange, tool_call_id: str, name: str) -> Decision:
         """Ask a person about a change. Raises Conflict where this session's mode refuses it."""
         ...

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from agent_lab.notebook import asked as waiting
 from agent_lab.notebook import dial as dials
 from agent_lab.notebook import mcp, telling
 from agent_lab.notebook.dial import Dial
@@ -29,6 +30,7 @@ from agent_lab.notebook.document import (
     Shared,
     SharedDocument,
 )
+from agent_lab.notebook.effects import durations
 from agent_lab.notebook.kernel import KernelManager
 from agent_lab.notebook.outputs import Spill
 from agent_lab.notebook.running import Kernel, process_of
@@ -37,9 +39,9 @@ from agent_lab.notebook.telling import Told
 from agent_lab.notebook.tools import INSTRUCTIONS, NO_NOTEBOOK, TOOLS, Use, use_tool
 from agent_lab.notebook.watch import Watch
 from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid
-from agent_lab.protocol.events import Json, Notebook, Session
+from agent_lab.protocol.events import Effect, Json, Notebook, Session, Trial
 from agent_lab.sessions import workspace
-from agent_lab.sessions.tools import SERVER, Call, Host
+from agent_lab.sessions.tools import OURS, SERVER, Asked, Call, Host
 
 _log = logging.getLogger(__name__)
 
@@ -96,6 +98,14 @@ class Target(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class _Seen(Struct):
+    """What a session's agent knows: where it worked last, and the processes of kernels that it
+    used. Watchers bind the session anew before the agent calls a tool; it is told all the same."""
+
+    own: Notebook
+    processes: dict[str, object] = field(default_factory=dict)
+
+
 class Bond:
     """Keeps `sessions.tools.Tools`. One for the server."""
 
@@ -110,12 +120,12 @@ class Bond:
         self.jupyter = jupyter
         self._tabs = tabs or Tabs()
         self._watch = watch
-        self.unasked = tuple(f"mcp__{SERVER}__{tool.name}" for tool in TOOLS if not tool.runs)
+        self.unasked = tuple(f"{OURS}{tool.name}" for tool in TOOLS if not tool.runs)
         self._root = root
         self._version = version
         self._kernels: dict[str, Kernel] = {}
         self._locks = Locks()
-        self._seen: dict[str, dict[str, object]] = {}
+        self._seen: dict[str, _Seen] = {}
 
     # ------------------------------------------------------------ what a session asks
 
@@ -123,6 +133,7 @@ class Bond:
         bound = session.notebook
         if bound is None:
             return NO_NOTEBOOK
+        self._seen.setdefault(session.id, _Seen(bound))
         return INSTRUCTIONS.format(notebook=self._name(session, bound.path))
 
     async def answer(self, call: Call) -> Json | None:
@@ -134,6 +145,18 @@ class Bond:
             id = call.message.get("id") if isinstance(call.message, dict) else None
             said = "This tool failed in Agent Lab itself; the server's log has the details."
             return {"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": said}}
+
+    def runs_code(self, asked: Asked) -> bool:
+        return waiting.runs_code(asked)
+
+    async def effects(self, host: Host, asked: Asked) -> tuple[Effect, ...]:
+        return await waiting.read_effects(self, host, asked)
+
+    async def try_out(self, host: Host, asked: Asked) -> Trial:
+        return await waiting.try_out(self, host, asked)
+
+    async def trial_words(self, host: Host, trial: Trial) -> str:
+        return await waiting.words_of_trial(host, trial)
 
     def forget(self, session_id: str) -> None:
         self._seen.pop(session_id, None)
@@ -168,26 +191,71 @@ class Bond:
     async def _own(self, host: Host, bound: Notebook, opened: Sequence[Opened]) -> Target:
         """The session's notebook, wherever it and its kernel went."""
         info = host.info
-        kernels = self._kernels_of(bound.path, opened)
+        seen = self._seen.setdefault(info.id, _Seen(bound))
+        path, kernel_id, notes = bound.path, bound.kernel_id, list[str]()
+        kernels = self._kernels_of(path, opened)
+        elsewhere = [one.path for one in opened if one.kernel_id == kernel_id]
         if kernels:
-            if bound.kernel_id in kernels:
-                return self._noted(info, bound.path, bound.kernel_id, ())
-            await host.rebind(Notebook(bound.path, kernels[0]))
-            said = "" if bound.kernel_id is None else (
+            kernel_id = kernel_id if kernel_id in kernels else kernels[0]
+        elif kernel_id is None or not elsewhere:
+            if kernel_id is not None and self.jupyter.kernel(kernel_id) is None:
+                kernel_id = None
+        elif len(elsewhere) == 1 and not await self._exists(path):
+            path = elsewhere[0]
+        else:
+            others = ", ".join(self._name(info, one) for one in elsewhere)
+            notes.append(
+                f"The kernel that this notebook had is used by {others} now, so it was left alone."
+            )
+            kernel_id = None
+        now = Notebook(path, kernel_id)
+        if now != bound and kernel_id is not None:
+            await host.rebind(now)
+        notes += await self._news(info, seen, now)
+        return self._noted(info, path, kernel_id, tuple(notes))
+
+    async def _news(self, info: Session, seen: _Seen, now: Notebook) -> list[str]:
+        """What is not as the agent left it."""
+        notes = []
+        if now.path != seen.own.path:
+            gone = not await self._exists(seen.own.path)
+            what = "The notebook was renamed: it" if gone else "The session's notebook"
+            notes.append(f"{what} is {self._name(info, now.path)} now.")
+        if now.kernel_id is not None and seen.own.kernel_id not in (None, now.kernel_id):
+            notes.append(
                 "The notebook has another kernel now: nothing of what was in memory is there."
-            )  # fmt: skip
-            return self._noted(info, bound.path, kernels[0], (said,) if said else ())
-        elsewhere = [one.path for one in opened if one.kernel_id == bound.kernel_id]
-        if bound.kernel_id is None or not elsewhere:
-            alive = bound.kernel_id is not None and self.jupyter.kernel(bound.kernel_id) is not None
-            return self._noted(info, bound.path, bound.kernel_id if alive else None, ())
-        if len(elsewhere) == 1 and not await self._exists(bound.path):
-            await host.rebind(Notebook(elsewhere[0], bound.kernel_id))
-            said = f"The notebook was renamed: it is {self._name(info, elsewhere[0])} now."
-            return self._noted(info, elsewhere[0], bound.kernel_id, (said,))
-        others = ", ".join(self._name(info, path) for path in elsewhere)
-        said = f"The kernel that this notebook had is used by {others} now, so it was left alone."
-        return self._noted(info, bound.path, None, (said,))
+            )
+        seen.own = Notebook(now.path, now.kernel_id or seen.own.kernel_id)
+        return notes
+
+    async def place(
+        self, info: Session, notebook: str | None, path: str | None = None
+    ) -> tuple[str, str | None]:
+        """The notebook's path and its kernel, for a look that is no use of a tool: nothing is
+        bound, and nothing counts as told. `notebook` as the agent names it, or its `path`.
+
+        Raises Invalid, Conflict `no_notebook`.
+        """
+        bound = info.notebook
+        wanted = path or (self._path(info, notebook) if notebook else bound and bound.path)
+        if not wanted:
+            raise Conflict("This session has no notebook of its own.", "no_notebook")
+        kernels = self._kernels_of(wanted, await self.jupyter.opened())
+        own = bound.kernel_id if bound is not None and bound.path == wanted else None
+        if own is not None and (own in kernels or not kernels):
+            return wanted, own
+        return wanted, kernels[0] if kernels else None
+
+    def took(self, kernel_id: str | None) -> dict[str, float]:
+        """How many seconds the cells ran that made the names in this kernel's memory."""
+        record = None if self._watch is None else self._watch.record(kernel_id or "")
+        if record is None:
+            return {}
+        return durations(
+            (run.code, run.seconds)
+            for run in record.runs()
+            if run.life == record.life and run.seconds is not None and run.status == "ok"
+        )
 
     def _kernels_of(self, path: str, opened: Sequence[Opened]) -> list[str]:
         """What the tab that has it open says, counts; else what Jupyter says."""
@@ -203,7 +271,8 @@ class Bond:
         if manager is None or kernel_id is None:
             return Target(path, self._name(info, path), None, notes)
         process = process_of(manager)
-        seen = self._seen.setdefault(info.id, {})
+        bound = info.notebook or Notebook(path, kernel_id)
+        seen = self._seen.setdefault(info.id, _Seen(bound)).processes
         before = seen.get(kernel_id)
         seen[kernel_id] = process
         if before is not None and process is not None and before != process:
@@ -212,8 +281,11 @@ class Bond:
         return Target(path, self._name(info, path), kernel_id, notes)
 
     def restarted(self, session_id: str, kernel_id: str) -> None:
-        """The session itself restarted it, and knows."""
-        self._seen.get(session_id, {}).pop(kernel_id, None)
+        """The session itself restarted it, or started it, and knows."""
+        seen = self._seen.get(session_id)
+        if seen is not None:
+            seen.processes.pop(kernel_id, None)
+            seen.own = Notebook(seen.own.path, None)
 
     async def _exists(self, path: str) -> bool:
         return await asyncio.to_thread(workspace.inside(self._root, path).exists)

@@ -1,4 +1,4 @@
-"""The tools that run code in a live kernel: what a person sees of it, what is stored, what is told."""
+"""The tools that run code in a live kernel: what a person sees, what is stored, what is told."""
 
 from __future__ import annotations
 

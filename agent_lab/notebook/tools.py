@@ -580,6 +580,7 @@ async def _restart_kernel(use: Use) -> Told:
         bound = host.info.notebook
         if bound is not None and bound.path == target.path:
             await host.rebind(msgspec.structs.replace(bound, kernel_id=kernel_id))
+        use.bond.restarted(host.info.id, kernel_id)
         use.notes.clear()
         return text(f"A kernel was started for {target.name}. Its memory is empty.")
     await jupyter.restart_kernel(target.kernel_id)

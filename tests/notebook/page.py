@@ -1,5 +1,5 @@
-"""A page of JupyterLab that has notebooks open, as far as the server can tell: the WebSocket's other
-side, over a notebook in memory that is never saved."""
+"""A page of JupyterLab that has a notebook open, as far as the server can tell: it answers over a
+notebook in memory that is never saved."""
 
 from __future__ import annotations
 

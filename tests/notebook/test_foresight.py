@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.errors import AgentLabError
 from agent_lab.protocol.events import Effect, PermissionRequest, PermissionUpdated, Trial
@@ -20,7 +22,7 @@ __all__ = ["jp_server_config", "lab_config", "model"]
 LOADED = "%load_ext agent_lab"
 
 
-async def ready(bind: Bind, *cells: str) -> Bonded:
+async def ready(bind: Bind, *cells: Any) -> Bonded:
     lab = await bind(*cells)
     await lab.fine("run_code", code=LOADED)
     return lab
@@ -197,11 +199,9 @@ async def test_what_cannot_be_tried_says_why(bind: Bind) -> None:
     refused = await begin(lab, request)
     assert (refused.status, refused.json["reason"]) == (400, "nothing_to_try")
     assert request.effects is None
-    try:
+    with pytest.raises(AgentLabError) as refusal:
         await answer(lab, request, "accept", trial=True)
-        raise AssertionError("there was no trial")
-    except AgentLabError as error:
-        assert error.reason == "no_trial"
+    assert refusal.value.reason == "no_trial"
     await answer(lab, request, "accept")
     await done(reader, turn)
 

@@ -13,6 +13,7 @@ from agent_lab.notebook import mcp, outputs
 from agent_lab.notebook.dial import Dial, Kind, Result
 from agent_lab.protocol.events import ContentBlock, ImageBlock, Json, TextBlock
 from agent_lab.protocol.reports import Inspection, Variable
+from agent_lab.protocol.secrets import MASKED
 
 
 class Told(Struct, frozen=True):
@@ -81,6 +82,12 @@ def _blocks(content: Sequence[Json]) -> tuple[ContentBlock, ...]:
 # ---------------------------------------------------------------- variables
 
 
+def looked_into(found: Inspection, dial: Dial) -> Result:
+    """A kernel's own words are as its outputs are: nobody has looked at them for the dial."""
+    own = bool(found.text) and not found.variable.type
+    return part("outputs" if own else "value", inspected(found, dial))
+
+
 def variable(one: Variable, dial: Dial) -> str:
     """In one line; its value where the level lets that out, as looking into it does."""
     facts = [one.type]
@@ -108,7 +115,9 @@ def _lets_value(one: Variable, dial: Dial) -> bool:
 
 
 def inspected(found: Inspection, dial: Dial) -> str:
-    """All that the kernel's side told of one value."""
+    """All that the kernel's side told of one value. What it hid is hidden here once more: it takes
+    fewer and shorter names than a folder can have."""
+    masked = set(dial.columns)
     lines = [variable(replace(found.variable, columns=()), dial)]
     if found.signature:
         lines.append(found.signature)
@@ -119,19 +128,23 @@ def inspected(found: Inspection, dial: Dial) -> str:
         lines += ["", "columns:"]
     for column in found.columns:
         facts = [column.dtype]
+        hidden = column.hidden or (MASKED if column.name in masked else "")
         if column.nulls is not None:
             facts.append(f"{column.nulls:,} null")
-        facts += [f"{name} {value}" for name, value in column.statistics]
-        if column.hidden:
-            facts.append(f"[{column.hidden}]")
+        facts += [f"{name} {value}" for name, value in column.statistics if not hidden]
+        if hidden:
+            facts.append(f"[{hidden}]")
         lines.append(f"- {column.name}: {', '.join(facts)}")
     if found.columns_left:
         lines.append(f"[… {found.columns_left:,} more columns]")
     if found.rows:
         lines += ["", "first rows:", _row(found.header), "|" + " --- |" * len(found.header)]
-        lines += [_row(row) for row in found.rows]
+        shown = [name not in masked for name in found.header]
+        for row in found.rows:
+            lines.append(_row([one if ok else MASKED for one, ok in zip(row, shown, strict=False)]))
     if found.items:
-        lines += ["", *(f"- {name}: {value}" for name, value in found.items)]
+        lines.append("")
+        lines += [f"- {n}: {MASKED if n in masked else value}" for n, value in found.items]
     if found.items_left:
         lines.append(f"[… {found.items_left:,} more]")
     for words in (found.text, found.source):

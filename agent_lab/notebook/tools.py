@@ -395,7 +395,7 @@ async def _inspect_variable(use: Use) -> Told:
     # A person's masks look at the text that leaves; columns are hidden where their values are read.
     hidden = [re.sub(r"([*?\[])", r"[\1]", column) for column in dial.columns]
     found = await variables.inspect_variable(manager, use.given("name"), level, hidden)
-    return Told((part("value", telling.inspected(found, dial)),))
+    return Told((telling.looked_into(found, dial),))
 
 
 async def _kernel_status(use: Use) -> Told:

@@ -42,6 +42,8 @@ class Foresight:
         self._names: dict[str, str] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
         self._trial: tuple[str, asyncio.Task[None]] | None = None
+        self._ending: asyncio.Task[None] | None = None
+        """A trial that was called off: its copy of the kernel may still live for a moment."""
 
     def called(self, call: ToolCall) -> None:
         """The agent uses a tool; only ours are looked at."""
@@ -91,6 +93,8 @@ class Foresight:
 
     async def _try(self, request_id: str, asked: Asked) -> None:
         mine = asyncio.current_task()
+        if self._ending is not None and not self._ending.done():
+            await asyncio.wait({self._ending})
         try:
             trial = await self._tools.try_out(self._host, asked)
         except AgentLabError as error:
@@ -131,7 +135,7 @@ class Foresight:
             reading.cancel()
         if self._trial is not None and self._trial[0] == request_id:
             _, task = self._trial
-            self._trial = None
+            self._trial, self._ending = None, task
             task.cancel()
             self._emit(PermissionUpdated(request_id=request_id, trial=Trial("failed", why)))
 

@@ -95,7 +95,7 @@ async def test_pages_of_long_outputs_leave_by_the_dial(bind: Bind) -> None:
         "key = ['-----BEGIN PRIVATE KEY-----', *['Q2FuIHlvdSByZWFkIHRoaXM' * 2] * 9,"
         " '-----END PRIVATE KEY-----']\n"
         "lines = ['x' * 99] * 3995\n"
-        "lines[475:475] = key\n"
+        "lines[478:478] = key\n"
         "print('\\n'.join(lines))"
     )
     told = await lab.fine("run_code", code=key)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import psutil
 import pytest
 
 from agent_lab.protocol.commands import AnswerPermission
@@ -173,6 +174,10 @@ async def test_a_trial_ends_with_its_request_and_with_its_turn(bind: Bind) -> No
     assert (second.status, second.json["reason"]) == (409, "busy")
     await answer(lab, request, "reject_once")
     assert "answered before" in (await trial(reader, "failed")).reason
+    kernel = psutil.Process(lab.kernels.get_kernel(lab.kernel_id).provisioner.pid)
+    async with asyncio.timeout(5):
+        while kernel.children():  # noqa: ASYNC110 - another program's
+            await asyncio.sleep(0.05)
     await done(reader, turn)
     third = await begin(lab, request)
     assert (third.status, third.json["reason"]) == (409, "already_resolved")

@@ -170,11 +170,14 @@ async def test_a_trial_ends_with_its_request_and_with_its_turn(bind: Bind) -> No
     request = await reader.permission(turn)
     assert (await begin(lab, request)).status == 202
     await trial(reader, "running")
+    kernel = psutil.Process(lab.kernels.get_kernel(lab.kernel_id).provisioner.pid)
+    async with asyncio.timeout(5):
+        while not kernel.children():  # noqa: ASYNC110 - another program's
+            await asyncio.sleep(0.05)
     second = await begin(lab, request)
     assert (second.status, second.json["reason"]) == (409, "busy")
     await answer(lab, request, "reject_once")
     assert "answered before" in (await trial(reader, "failed")).reason
-    kernel = psutil.Process(lab.kernels.get_kernel(lab.kernel_id).provisioner.pid)
     async with asyncio.timeout(5):
         while kernel.children():  # noqa: ASYNC110 - another program's
             await asyncio.sleep(0.05)

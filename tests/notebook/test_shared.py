@@ -1,4 +1,4 @@
-"""jupyter-collaboration's document is changed where it holds the notebook, and everybody sees it."""
+"""jupyter-collaboration's document is changed where it holds the notebook; everybody sees it."""
 
 from __future__ import annotations
 

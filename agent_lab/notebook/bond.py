@@ -13,35 +13,43 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
-from msgspec import Struct
+from msgspec import Struct, field
 
-from agent_lab.notebook import mcp
+from agent_lab.notebook import asked as waiting
+from agent_lab.notebook import dial as dials
+from agent_lab.notebook import mcp, telling
+from agent_lab.notebook.dial import Dial
 from agent_lab.notebook.document import (
     Contents,
     Document,
     FileDocument,
     Locks,
+    OpenDocument,
     Shared,
     SharedDocument,
-    Tab,
-    TabDocument,
 )
+from agent_lab.notebook.effects import durations
 from agent_lab.notebook.kernel import KernelManager
 from agent_lab.notebook.outputs import Spill
 from agent_lab.notebook.running import Kernel, process_of
+from agent_lab.notebook.tabs import Tabs
+from agent_lab.notebook.telling import Told
 from agent_lab.notebook.tools import INSTRUCTIONS, NO_NOTEBOOK, TOOLS, Use, use_tool
+from agent_lab.notebook.watch import Watch
 from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid
-from agent_lab.protocol.events import Json, Notebook, Session
+from agent_lab.protocol.events import Effect, Json, Notebook, Session, Trial
 from agent_lab.sessions import workspace
-from agent_lab.sessions.tools import SERVER, Call, Host
+from agent_lab.sessions.tools import OURS, SERVER, Asked, Call, Host
 
 _log = logging.getLogger(__name__)
 
 OUTPUT = "agent-lab://output/"
 PAGE_BYTES = 48_000
 OUTPUTS_KEPT = 50
+LONG_TEXT = 20_000
+"""Characters from which masking is done in a thread."""
 
 
 class Opened(Struct, frozen=True):
@@ -81,19 +89,6 @@ class Jupyter(Protocol):
     def terminals(self) -> Sequence[Terminal]: ...
 
 
-class Tabs(Protocol):
-    """The browser tabs that have a notebook open."""
-
-    def of(self, path: str) -> Tab | None: ...
-
-
-class NoTabs:
-    """Nobody tells us of tabs."""
-
-    def of(self, path: str) -> Tab | None:
-        return None
-
-
 class Target(Struct, frozen=True):
     """A notebook that a tool is about. `name` is as the agent names it; `notes` it must be told."""
 
@@ -103,20 +98,34 @@ class Target(Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
 
+class _Seen(Struct):
+    """What a session's agent knows: where it worked last, and the processes of kernels that it
+    used. Watchers bind the session anew before the agent calls a tool; it is told all the same."""
+
+    own: Notebook
+    processes: dict[str, object] = field(default_factory=dict)
+
+
 class Bond:
     """Keeps `sessions.tools.Tools`. One for the server."""
 
     def __init__(
-        self, jupyter: Jupyter, root: Path, version: str, tabs: Tabs | None = None
+        self,
+        jupyter: Jupyter,
+        root: Path,
+        version: str,
+        tabs: Tabs | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.jupyter = jupyter
-        self.tabs: Tabs = tabs or NoTabs()
-        self.unasked = tuple(f"mcp__{SERVER}__{tool.name}" for tool in TOOLS if not tool.runs)
+        self._tabs = tabs or Tabs()
+        self._watch = watch
+        self.unasked = tuple(f"{OURS}{tool.name}" for tool in TOOLS if not tool.runs)
         self._root = root
         self._version = version
         self._kernels: dict[str, Kernel] = {}
         self._locks = Locks()
-        self._seen: dict[str, dict[str, object]] = {}
+        self._seen: dict[str, _Seen] = {}
 
     # ------------------------------------------------------------ what a session asks
 
@@ -124,6 +133,7 @@ class Bond:
         bound = session.notebook
         if bound is None:
             return NO_NOTEBOOK
+        self._seen.setdefault(session.id, _Seen(bound))
         return INSTRUCTIONS.format(notebook=self._name(session, bound.path))
 
     async def answer(self, call: Call) -> Json | None:
@@ -135,6 +145,18 @@ class Bond:
             id = call.message.get("id") if isinstance(call.message, dict) else None
             said = "This tool failed in Agent Lab itself; the server's log has the details."
             return {"jsonrpc": "2.0", "id": id, "error": {"code": -32603, "message": said}}
+
+    def runs_code(self, asked: Asked) -> bool:
+        return waiting.runs_code(asked)
+
+    async def effects(self, host: Host, asked: Asked) -> tuple[Effect, ...]:
+        return await waiting.read_effects(self, host, asked)
+
+    async def try_out(self, host: Host, asked: Asked) -> Trial:
+        return await waiting.try_out(self, host, asked)
+
+    async def trial_words(self, host: Host, trial: Trial) -> str:
+        return await waiting.words_of_trial(host, trial)
 
     def forget(self, session_id: str) -> None:
         self._seen.pop(session_id, None)
@@ -155,7 +177,7 @@ class Bond:
             path = self._path(info, notebook)
             bound = info.notebook
             if bound is None or bound.path != path:
-                kernels = {one.kernel_id for one in opened if one.path == path}
+                kernels = set(self._kernels_of(path, opened))
                 kernel_id = kernels.pop() if len(kernels) == 1 else None
                 return self._noted(info, path, kernel_id, ())
         if info.notebook is None:
@@ -169,26 +191,78 @@ class Bond:
     async def _own(self, host: Host, bound: Notebook, opened: Sequence[Opened]) -> Target:
         """The session's notebook, wherever it and its kernel went."""
         info = host.info
-        kernels = [one.kernel_id for one in opened if one.path == bound.path]
+        seen = self._seen.setdefault(info.id, _Seen(bound))
+        path, kernel_id, notes = bound.path, bound.kernel_id, list[str]()
+        kernels = self._kernels_of(path, opened)
+        elsewhere = [one.path for one in opened if one.kernel_id == kernel_id]
         if kernels:
-            if bound.kernel_id in kernels:
-                return self._noted(info, bound.path, bound.kernel_id, ())
-            await host.rebind(Notebook(bound.path, kernels[0]))
-            said = "" if bound.kernel_id is None else (
+            kernel_id = kernel_id if kernel_id in kernels else kernels[0]
+        elif kernel_id is None or not elsewhere:
+            if kernel_id is not None and self.jupyter.kernel(kernel_id) is None:
+                kernel_id = None
+        elif len(elsewhere) == 1 and not await self._exists(path):
+            path = elsewhere[0]
+        else:
+            others = ", ".join(self._name(info, one) for one in elsewhere)
+            notes.append(
+                f"The kernel that this notebook had is used by {others} now, so it was left alone."
+            )
+            kernel_id = None
+        now = Notebook(path, kernel_id)
+        if now != bound and kernel_id is not None:
+            await host.rebind(now)
+        notes += await self._news(info, seen, now)
+        return self._noted(info, path, kernel_id, tuple(notes))
+
+    async def _news(self, info: Session, seen: _Seen, now: Notebook) -> list[str]:
+        """What is not as the agent left it."""
+        notes = []
+        if now.path != seen.own.path:
+            gone = not await self._exists(seen.own.path)
+            what = "The notebook was renamed: it" if gone else "The session's notebook"
+            notes.append(f"{what} is {self._name(info, now.path)} now.")
+        if now.kernel_id is not None and seen.own.kernel_id not in (None, now.kernel_id):
+            notes.append(
                 "The notebook has another kernel now: nothing of what was in memory is there."
-            )  # fmt: skip
-            return self._noted(info, bound.path, kernels[0], (said,) if said else ())
-        elsewhere = [one.path for one in opened if one.kernel_id == bound.kernel_id]
-        if bound.kernel_id is None or not elsewhere:
-            alive = bound.kernel_id is not None and self.jupyter.kernel(bound.kernel_id) is not None
-            return self._noted(info, bound.path, bound.kernel_id if alive else None, ())
-        if len(elsewhere) == 1 and not await self._exists(bound.path):
-            await host.rebind(Notebook(elsewhere[0], bound.kernel_id))
-            said = f"The notebook was renamed: it is {self._name(info, elsewhere[0])} now."
-            return self._noted(info, elsewhere[0], bound.kernel_id, (said,))
-        others = ", ".join(self._name(info, path) for path in elsewhere)
-        said = f"The kernel that this notebook had is used by {others} now, so it was left alone."
-        return self._noted(info, bound.path, None, (said,))
+            )
+        seen.own = Notebook(now.path, now.kernel_id or seen.own.kernel_id)
+        return notes
+
+    async def place(
+        self, info: Session, notebook: str | None, path: str | None = None
+    ) -> tuple[str, str | None]:
+        """The notebook's path and its kernel, for a look that is no use of a tool: nothing is
+        bound, and nothing counts as told. `notebook` as the agent names it, or its `path`.
+
+        Raises Invalid, Conflict `no_notebook`.
+        """
+        bound = info.notebook
+        wanted = path or (self._path(info, notebook) if notebook else bound and bound.path)
+        if not wanted:
+            raise Conflict("This session has no notebook of its own.", "no_notebook")
+        kernels = self._kernels_of(wanted, await self.jupyter.opened())
+        own = bound.kernel_id if bound is not None and bound.path == wanted else None
+        if own is not None and (own in kernels or not kernels):
+            return wanted, own
+        return wanted, kernels[0] if kernels else None
+
+    def took(self, kernel_id: str | None) -> dict[str, float]:
+        """How many seconds the cells ran that made the names in this kernel's memory."""
+        record = None if self._watch is None else self._watch.record(kernel_id or "")
+        if record is None:
+            return {}
+        return durations(
+            (run.code, run.seconds)
+            for run in record.runs()
+            if run.life == record.life and run.seconds is not None and run.status == "ok"
+        )
+
+    def _kernels_of(self, path: str, opened: Sequence[Opened]) -> list[str]:
+        """What the tab that has it open says, counts; else what Jupyter says."""
+        tab = self._tabs.holder(path)
+        if tab is not None and tab.kernel_id and self.jupyter.kernel(tab.kernel_id) is not None:
+            return [tab.kernel_id]
+        return [one.kernel_id for one in opened if one.path == path]
 
     def _noted(
         self, info: Session, path: str, kernel_id: str | None, notes: tuple[str, ...]
@@ -197,7 +271,8 @@ class Bond:
         if manager is None or kernel_id is None:
             return Target(path, self._name(info, path), None, notes)
         process = process_of(manager)
-        seen = self._seen.setdefault(info.id, {})
+        bound = info.notebook or Notebook(path, kernel_id)
+        seen = self._seen.setdefault(info.id, _Seen(bound)).processes
         before = seen.get(kernel_id)
         seen[kernel_id] = process
         if before is not None and process is not None and before != process:
@@ -206,8 +281,11 @@ class Bond:
         return Target(path, self._name(info, path), kernel_id, notes)
 
     def restarted(self, session_id: str, kernel_id: str) -> None:
-        """The session itself restarted it, and knows."""
-        self._seen.get(session_id, {}).pop(kernel_id, None)
+        """The session itself restarted it, or started it, and knows."""
+        seen = self._seen.get(session_id)
+        if seen is not None:
+            seen.processes.pop(kernel_id, None)
+            seen.own = Notebook(seen.own.path, None)
 
     async def _exists(self, path: str) -> bool:
         return await asyncio.to_thread(workspace.inside(self._root, path).exists)
@@ -246,14 +324,19 @@ class Bond:
 
     # ------------------------------------------------------------ what
 
-    async def document(self, path: str) -> Document:
-        tab = self.tabs.of(path)
-        if tab is not None:
-            return TabDocument(tab)
-        shared = await self.jupyter.shared(path)
-        if shared is not None:
-            return SharedDocument(shared)
-        return FileDocument(path, self.jupyter.contents, self._locks)
+    def document(self, path: str) -> OpenDocument:
+        async def without() -> Document:
+            shared = await self.jupyter.shared(path)
+            if shared is not None:
+                return SharedDocument(shared)
+            return FileDocument(path, self.jupyter.contents, self._locks)
+
+        return OpenDocument(lambda silent: self._tabs.holder(path, silent), without)
+
+    def is_ours(self, host: Host, target: Target, message: str, cell_id: str = "") -> None:
+        """A request that a session's agent makes of the kernel: whoever follows it knows whose."""
+        if self._watch is not None and target.kernel_id is not None:
+            self._watch.belongs(target.kernel_id, message, session_id=host.info.id, cell_id=cell_id)
 
     def manager(self, target: Target) -> KernelManager:
         """Raises Conflict `no_kernel`."""
@@ -287,11 +370,13 @@ class Bond:
         return [mcp.Resource(f"{OUTPUT}{name}", f"Output {name}", size) for name, size in files]
 
     async def read(self, host: Host, uri: str) -> str | None:
+        """A page of a long output, as the dial lets it out."""
         found = re.fullmatch(re.escape(OUTPUT) + r"([0-9a-f]{8})(?:/([0-9]{1,6}))?", uri)
         if found is None:
             return None
         file, page = host.outputs / f"{found[1]}.txt", int(found[2] or 1)
-        return await asyncio.to_thread(_page, file, page, f"{OUTPUT}{found[1]}")
+        dial = dials.read(await host.dial())
+        return await asyncio.to_thread(_page_out, dial, file, page, f"{OUTPUT}{found[1]}")
 
 
 class Kept:
@@ -330,21 +415,67 @@ def _kept(folder: Path) -> list[tuple[str, int]]:
     return [(name, stat.st_size) for stat, name in newest]
 
 
-def _page(file: Path, page: int, uri: str) -> str | None:
+def _page_out(dial: Dial, file: Path, page: int, uri: str) -> str | None:
+    """A page, as the dial lets it out. None: there is none."""
+    found = _page(file, page)
+    if found is None:
+        return None
+    before, words, pages = found
+    if not dial.lets("full"):
+        return dial.withheld
+    if dial.columns:
+        # The head of a table may be on another page than its rows.
+        return "[… not sent: this folder masks columns, which a part of an output does not show]"
+    if before:
+        # What begins on the page before is masked with it, and then goes as one.
+        parts = _let_out(dial, f"{before}{_HERE}{words}").split(_HERE, 1)
+        words = parts[-1]
+    else:
+        words = _let_out(dial, words)
+    if page == pages:
+        return words
+    return f"{words}\n[page {page} of {pages}; the next: {uri}/{page + 1}]"
+
+
+_HERE = "\n--------\n"
+"""Between what stands before a page and the page: made of what a private key may hold."""
+BEFORE_BYTES = 12_000
+
+
+def _let_out(dial: Dial, words: str) -> str:
+    told = telling.leave(dial, Told((telling.part("outputs", words),)))
+    return "\n".join(str(block["text"]) for block in told.content)
+
+
+def _page(file: Path, page: int) -> tuple[str, str, int] | None:
+    """What stands before the page, the page, and how many there are. Pages end with a line."""
     try:
         with file.open("rb") as lines:
-            lines.seek((page - 1) * PAGE_BYTES)
-            data = lines.read(PAGE_BYTES)
-        size = file.stat().st_size
+            size = file.stat().st_size
+            start = _line_start(lines, (page - 1) * PAGE_BYTES)
+            end = _line_start(lines, page * PAGE_BYTES)
+            first = max(0, start - BEFORE_BYTES)
+            lines.seek(first)
+            data = lines.read(max(0, min(end, size) - first))
     except OSError:
         return None
     pages = max(1, -(-size // PAGE_BYTES))
     if page < 1 or page > pages:
         return None
-    words = data.decode("utf-8", "replace")
-    if page == pages:
-        return words
-    return f"{words}\n[page {page} of {pages}; the next: {uri}/{page + 1}]"
+    before, words = data[: start - first], data[start - first :]
+    return before.decode("utf-8", "replace"), words.decode("utf-8", "replace"), pages
+
+
+LONGEST_LINE = 8_000
+
+
+def _line_start(lines: BinaryIO, at: int) -> int:
+    """Where the next line begins; in the middle of a very long one right here."""
+    if at <= 0:
+        return 0
+    lines.seek(at - 1)
+    found = lines.read(LONGEST_LINE).find(b"\n")
+    return at if found < 0 else at + found
 
 
 class _Server:
@@ -367,10 +498,15 @@ class _Server:
         call_id = known if isinstance(known, str) else f"mcp-{secrets.token_hex(8)}"
         use = Use(self._bond, self._call, call_id, arguments)
         try:
-            return await use_tool(tool, use)
+            told = await use_tool(tool, use)
         except AgentLabError as error:
-            words = [*use.notes, error.message]
-            return mcp.text("\n".join(words), True)
+            words = [said, error.message] if (said := use.said()) else [error.message]
+            told = telling.text("\n".join(words), True)
+        # Asked anew: it may have been turned while the tool was at work.
+        dial = await use.dial()
+        if telling.size(told) > LONG_TEXT:
+            return await asyncio.to_thread(telling.leave, dial, told)
+        return telling.leave(dial, told)
 
     async def resources(self) -> Sequence[mcp.Resource]:
         return await self._bond.resources(self._call.host)

@@ -10,22 +10,25 @@ import asyncio
 import copy
 import hashlib
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from agent_lab.protocol.errors import Conflict, Invalid, NotFound
-from agent_lab.protocol.events import CellChange, now
+from agent_lab.notebook import provenance
+from agent_lab.notebook.provenance import KEY
+from agent_lab.notebook.tabs import Tab
+from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid, NotFound
+from agent_lab.protocol.events import CellChange, Json, now
 
 Cell = dict[str, Any]
 Content = dict[str, Any]
 """A notebook as nbformat has it."""
 
+_Done = TypeVar("_Done")
+
 CELL_TYPES = ("code", "markdown", "raw")
-KEY = "agent_lab"
-"""In a cell's metadata: who wrote it, and with which session. Harmless to remove."""
 TRIES = 5
 
 
@@ -37,14 +40,20 @@ class Author(Struct, frozen=True):
     agent: str
     model: str | None
 
-    def mark(self) -> dict[str, Any]:
-        return {**asdict(self), "at": now()}
+    def wrote(self, source: str) -> Json:
+        """The metadata of a cell whose source is now this."""
+        return provenance.wrote(source, **asdict(self), at=now())
+
+    def ran(self, execution_count: int | None) -> Json:
+        """The metadata of a cell that was run."""
+        return provenance.ran(execution_count, **asdict(self), at=now())
 
 
 class Document(Protocol):
-    """One notebook. `where` names the way that it is changed: tab, shared, file."""
+    """One notebook. `where` names the way that it was reached last: tab, shared, file."""
 
-    where: str
+    @property
+    def where(self) -> str: ...
 
     async def read(self) -> Content:
         """Raises NotFound, Invalid."""
@@ -56,6 +65,13 @@ class Document(Protocol):
 
     async def set_outputs(self, cell_id: str, source: str, result: Result, author: Author) -> None:
         """The outputs of a cell that was run with `source`. Raises like `change`."""
+        ...
+
+    async def show_running(
+        self, cell_id: str, outputs: Sequence[Json], source: str | None = None
+    ) -> None:
+        """What a cell that runs has put out so far, where a person can see it; the file is not
+        touched. `source`: what it must have. Raises like `change`."""
         ...
 
 
@@ -168,7 +184,7 @@ def new_cell(change: CellChange, author: Author) -> Cell:
     cell: Cell = {
         "id": change.cell_id,
         "cell_type": change.cell_type,
-        "metadata": {KEY: {**author.mark(), "digest": digest(source)}},
+        "metadata": author.wrote(source),
         "source": source,
     }
     if change.cell_type == "code":
@@ -182,11 +198,7 @@ def edited(cell: Cell, change: CellChange, author: Author) -> Cell:
     source = change.new_source if change.new_source is not None else source_of(cell)
     cell["source"] = source
     known = dict(cell.get("metadata") or {})
-    kept = _marked(known)
-    mine = {**author.mark(), "digest": digest(source)}
-    if "outputs" in kept:
-        mine["outputs"] = kept["outputs"]
-    cell["metadata"] = {**known, KEY: mine}
+    cell["metadata"] = _laid_over(known, author.wrote(source))
     if change.cell_type != cell.get("cell_type"):
         cell["cell_type"] = change.cell_type
         for name in ("outputs", "execution_count", "attachments"):
@@ -202,27 +214,22 @@ def ran(cell: Cell, source: str, result: Result, author: Author) -> Cell:
     if cell.get("cell_type") != "code":
         raise Conflict("The cell is no code any more.", "cell_changed")
     known = dict(cell.get("metadata") or {})
-    kept = _marked(known)
     return {
         **cell,
-        "metadata": {**known, KEY: {**kept, "outputs": author.mark()}},
+        "metadata": _laid_over(known, author.ran(result.execution_count)),
         "outputs": result.outputs,
         "execution_count": result.execution_count,
     }
-
-
-def digest(source: str) -> str:
-    """Tells whether a person has changed the cell since."""
-    return hashlib.sha256(source.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def new_id() -> str:
     return uuid.uuid4().hex[:8]
 
 
-def _marked(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    mark = metadata.get(KEY)
-    return mark if isinstance(mark, dict) else {}
+def _laid_over(metadata: Mapping[str, Any], mark: Json) -> dict[str, Any]:
+    """With our mark, one level deep, as the page does it."""
+    kept = metadata.get(KEY)
+    return {**metadata, KEY: {**(kept if isinstance(kept, dict) else {}), **mark[KEY]}}
 
 
 def _expect(cell: Cell, source: str | None) -> None:
@@ -326,6 +333,11 @@ class FileDocument:
 
         await self._write(put)
 
+    async def show_running(
+        self, cell_id: str, outputs: Sequence[Json], source: str | None = None
+    ) -> None:
+        """Nobody looks at a file."""
+
     async def _write(self, change: Callable[[Content], None]) -> None:
         async with self._locks(self._path):
             for _ in range(TRIES):
@@ -342,18 +354,7 @@ class FileDocument:
         )
 
 
-# ---------------------------------------------------------------- the open tab, the shared document
-
-
-class Tab(Protocol):
-    """A browser's tab that has the notebook open; it answers for its own model. A `Conflict` or
-    `NotFound` of the tab is raised as ours; Unavailable `no_tab` when it went away."""
-
-    async def read(self) -> Content: ...
-    async def change(self, change: CellChange, mark: Mapping[str, Any]) -> None: ...
-    async def set_outputs(
-        self, cell_id: str, source: str, result: Result, mark: Mapping[str, Any]
-    ) -> None: ...
+# ---------------------------------------------------------------- the open tab
 
 
 class TabDocument:
@@ -362,19 +363,144 @@ class TabDocument:
     where = "tab"
 
     def __init__(self, tab: Tab) -> None:
-        self._tab = tab
+        self.tab = tab
 
     async def read(self) -> Content:
-        content = await self._tab.read()
+        content = await self.tab.ask("read")
+        if not isinstance(content, dict) or not isinstance(content.get("cells"), list):
+            text = "The browser's page told something that is no notebook. Reload that page."
+            raise Conflict(text, "not_a_notebook")
         upgrade(content)
         return content
 
     async def change(self, change: CellChange, author: Author) -> None:
-        mark = {**author.mark(), "digest": digest(change.new_source or "")}
-        await self._tab.change(change, mark)
+        check(change)
+        metadata = author.wrote(change.new_source or "")
+        match change.operation:
+            case "insert":
+                cell = {
+                    "id": change.cell_id,
+                    "cell_type": change.cell_type,
+                    "source": change.new_source or "",
+                    "metadata": metadata,
+                }
+                await self.tab.ask("insert", cell=cell, after_cell_id=change.after_cell_id)
+            case "edit":
+                await self.tab.ask(
+                    "edit",
+                    cell_id=change.cell_id,
+                    expected_source=change.old_source,
+                    source=change.new_source,
+                    cell_type=change.cell_type,
+                    metadata=metadata,
+                )
+            case "delete":
+                await self.tab.ask(
+                    "delete", cell_id=change.cell_id, expected_source=change.old_source
+                )
+            case "move":
+                # The page's own move asks for no source: where a cell stands is not what it says.
+                await self.tab.ask(
+                    "move", cell_id=change.cell_id, after_cell_id=change.after_cell_id
+                )
 
     async def set_outputs(self, cell_id: str, source: str, result: Result, author: Author) -> None:
-        await self._tab.set_outputs(cell_id, source, result, author.mark())
+        """A cell that was edited while it ran gets its outputs all the same, as when a person runs
+        it: they have been seen there already. Raises Conflict `edited_meanwhile` then."""
+        fields: dict[str, Json] = {
+            "cell_id": cell_id,
+            "outputs": result.outputs,
+            "execution_count": result.execution_count,
+            "running": False,
+            "metadata": author.ran(result.execution_count),
+        }
+        try:
+            await self.tab.ask("outputs", expected_source=source, **fields)
+        except Conflict as error:
+            if error.reason != "cell_changed":
+                raise
+            await self.tab.ask("outputs", **fields)
+            text = "The cell was edited while it ran: its outputs are those of the source before."
+            raise Conflict(text, "edited_meanwhile") from None
+
+    async def show_running(
+        self, cell_id: str, outputs: Sequence[Json], source: str | None = None
+    ) -> None:
+        fields: dict[str, Json] = {"cell_id": cell_id, "outputs": list(outputs)}
+        if source is not None:
+            fields["expected_source"] = source
+        await self.tab.ask("outputs", **fields, execution_count=None, running=True)
+
+
+class OpenDocument:
+    """The way that there is at each moment: the tab that holds the notebook, else what is without.
+
+    A tab that is gone, or that does not answer, has done nothing of what it was asked: then the
+    next way is taken. Where the outcome is not known, nothing else is tried. `holder` finds the
+    tab, without those that it is given.
+    """
+
+    def __init__(
+        self,
+        holder: Callable[[Sequence[Tab]], Tab | None],
+        without: Callable[[], Awaitable[Document]],
+    ) -> None:
+        self._holder = holder
+        self._without = without
+        self._silent: list[Tab] = []
+        self._tab: Tab | None = None
+        self.where = "file"
+        self.notes: list[str] = []
+        """What an agent must be told about how this went; emptied by whoever tells it."""
+
+    async def _do(self, work: Callable[[Document], Awaitable[_Done]]) -> _Done:
+        while (tab := self._find()) is not None:
+            try:
+                done = await work(TabDocument(tab))
+            except AgentLabError as error:
+                if error.reason not in ("tab_gone", "tab_silent"):
+                    raise
+                self._give_up(tab, error.reason == "tab_silent")
+            else:
+                self.where = "tab"
+                return done
+        document = await self._without()
+        done = await work(document)
+        self.where = document.where
+        return done
+
+    def _find(self) -> Tab | None:
+        """A tab that was used stays the one, also when its notebook was renamed."""
+        if self._tab is None or self._tab.gone:
+            self._tab = self._holder(self._silent)
+        return self._tab
+
+    def _give_up(self, tab: Tab, silent: bool) -> None:
+        self._tab = None
+        self._silent.append(tab)
+        if not silent:
+            return
+        self.notes.append(
+            f"The browser's page with {tab.path} does not answer (it may sleep), so the file was "
+            "used" + (", which lacks what is unsaved there. Tell the person." if tab.dirty else ".")
+        )
+
+    async def read(self) -> Content:
+        return await self._do(lambda document: document.read())
+
+    async def change(self, change: CellChange, author: Author) -> None:
+        await self._do(lambda document: document.change(change, author))
+
+    async def set_outputs(self, cell_id: str, source: str, result: Result, author: Author) -> None:
+        await self._do(lambda document: document.set_outputs(cell_id, source, result, author))
+
+    async def show_running(
+        self, cell_id: str, outputs: Sequence[Json], source: str | None = None
+    ) -> None:
+        await self._do(lambda document: document.show_running(cell_id, outputs, source))
+
+
+# ---------------------------------------------------------------- the shared document
 
 
 class Shared(Protocol):
@@ -412,6 +538,11 @@ class SharedDocument:
         at, cell = find(content, cell_id)
         content["cells"][at] = ran(cell, source, result, author)
         self._carry_over(had, content["cells"], cell_id)
+
+    async def show_running(
+        self, cell_id: str, outputs: Sequence[Json], source: str | None = None
+    ) -> None:
+        """Where a page shows it, that page is asked; else nobody looks."""
 
     def _carry_over(self, had: Sequence[str], cells: Sequence[Cell], cell_id: str) -> None:
         """Only the one cell is replaced: others' cursors and edits elsewhere stay."""

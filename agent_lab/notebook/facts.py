@@ -94,6 +94,7 @@ class Record:
         self._unnamed: list[Run] = []
         self._last_count = 0
         self._gap = 0
+        self._whose: dict[str, tuple[str, str]] = {}
 
     def facts(self) -> tuple[Fact, ...]:
         return tuple(self._facts)
@@ -131,6 +132,7 @@ class Record:
             by_agent=user == AGENT,
             life=self.life,
         )
+        run.session_id, run.cell_id = self._whose.pop(message, ("", ""))
         if self.flooded:  # its end was not heard, and the shell runs one cell after the other
             self._lose_running()
             self.flooded = False
@@ -187,12 +189,16 @@ class Record:
             self._add(Names(self._step(), bound, rebound, deleted, by_agent))
 
     def belongs(self, message: str, *, session_id: str = "", cell_id: str = "") -> None:
-        """Whose run it was, or which cell: told later by those who sent it."""
+        """Whose run it was, or which cell: told by those who sent it, before or after it began."""
         for fact in reversed(self._facts):
             if isinstance(fact, Run) and fact.message == message:
                 fact.session_id = session_id or fact.session_id
                 fact.cell_id = cell_id or fact.cell_id
                 return
+        known = self._whose.pop(message, ("", ""))
+        self._whose[message] = (session_id or known[0], cell_id or known[1])
+        while len(self._whose) > MOST_FACTS:
+            del self._whose[next(iter(self._whose))]
 
     # ------------------------------------------------------------ bounds
 

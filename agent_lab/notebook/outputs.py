@@ -113,9 +113,12 @@ class Outputs:
         self._bytes = 0
         self._dropped = 0
         self.execution_count: int | None = None
+        self.pushed = 0
+        """How many messages there were: another number, other outputs."""
 
     def push(self, kind: str, content: Mapping[str, Any]) -> None:
         """One message of the run; others than outputs are ignored."""
+        self.pushed += 1
         match kind:
             case "clear_output":
                 self._clear_next = bool(content.get("wait"))

@@ -105,9 +105,11 @@ class Kernel:
         store_history: bool,
         metadata: Mapping[str, Json] | None = None,
         report: Report | None = None,
+        sent: Callable[[str], None] | None = None,
     ) -> Ran:
         """Run code to its end. Cancelled: the kernel is interrupted, but nothing of others' is.
 
+        `sent` is told the request's id before the kernel gets it, also when it is sent again.
         Raises Conflict `kernel_dead`.
         """
         content = {
@@ -116,7 +118,7 @@ class Kernel:
         }  # fmt: skip
         await self._lock.acquire()
         began = asyncio.Event()
-        work = self._run(content, dict(metadata or {}), outputs, report, began)
+        work = self._run(content, dict(metadata or {}), outputs, report, began, sent)
         running = asyncio.create_task(work, name="agent_lab: run")
         self._runs = running
         running.add_done_callback(self._ran)
@@ -160,6 +162,7 @@ class Kernel:
         outputs: Outputs,
         report: Report | None,
         began: asyncio.Event,
+        sent: Callable[[str], None] | None,
     ) -> Ran:
         if not await ensure_async(self.manager.is_alive()):
             raise Conflict("The kernel does not run. restart_kernel starts it.", "kernel_dead")
@@ -168,7 +171,10 @@ class Kernel:
         try:
             await self._subscribe()
             for _ in range(RESENDS):
-                ran = await self._once(content, metadata, outputs, report, began, process)
+                request = self._session.msg("execute_request", content, metadata=metadata)
+                if sent is not None:
+                    sent(request["header"]["msg_id"])
+                ran = await self._once(request, outputs, report, began, process)
                 if ran is not None:
                     return ran
             text = "The kernel threw its queue away again and again. Try when it is idle."
@@ -238,24 +244,22 @@ class Kernel:
 
     async def _once(
         self,
-        content: dict[str, Any],
-        metadata: dict[str, Json],
+        request: dict[str, Any],
         outputs: Outputs,
         report: Report | None,
         began: asyncio.Event,
         process: object,
     ) -> Ran | None:
         """Send it and follow it. None: the kernel threw it away unrun."""
-        request = self._session.msg("execute_request", content, metadata=metadata)
         mine = request["header"]["msg_id"]
         shell: zmq.asyncio.Socket = self._client.shell_channel.socket
         self._client.shell_channel.send(request)
-        sent = began_at = heard = time.monotonic()
+        sent_at = began_at = heard = time.monotonic()
         reply: dict[str, Any] | None = None
         poller = zmq.asyncio.Poller()
         poller.register(self._iopub, zmq.POLLIN)
         poller.register(shell, zmq.POLLIN)
-        reported = sent
+        reported = sent_at
         idle = False
         read = 0
         while not (idle and reply is not None):
@@ -293,7 +297,7 @@ class Kernel:
                 break
             if report is not None and now - reported >= PROGRESS_SECONDS:
                 reported = now
-                report(Progress(began.is_set(), now - (began_at or sent), outputs.end))
+                report(Progress(began.is_set(), now - (began_at or sent_at), outputs.end))
         status: State = "error" if (reply or {}).get("status") == "error" else "ok"
         count = (reply or {}).get("execution_count")
         found = outputs.finished()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Literal, TypeAlias
 
 from msgspec import UNSET, Struct
@@ -70,11 +70,13 @@ class Tabs:
     def __iter__(self) -> Iterator[Tab]:
         return (tab for page in self._pages for tab in page.tabs)
 
-    def holder(self, path: str) -> Tab | None:
+    def holder(self, path: str, without: Collection[Tab] = ()) -> Tab | None:
         """Of the tabs with this notebook the one that had a person's focus last."""
         wanted = path.strip("/")
         return max(
-            (tab for tab in self if tab.path == wanted), key=lambda t: t.focused, default=None
+            (tab for tab in self if tab.path == wanted and tab not in without),
+            key=lambda t: t.focused,
+            default=None,
         )
 
     def watch(self, listener: Listener) -> Callable[[], None]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from agent_lab.agents.adapters.base import REJECTED
+from agent_lab.notebook import dial as dials
 from agent_lab.notebook import document as documents
-from agent_lab.notebook import mcp, outputs, variables
-from agent_lab.notebook.document import Author, Cell, Content, Result, source_of
-from agent_lab.notebook.mcp import Param, Tool, text
-from agent_lab.notebook.outputs import Outputs, plain
-from agent_lab.notebook.running import Progress, Ran
-from agent_lab.protocol.errors import AgentLabError, Invalid, NotFound
-from agent_lab.protocol.events import CellChange, CellDiffBlock, Json, TextBlock
-from agent_lab.protocol.reports import Variable
+from agent_lab.notebook import outputs, telling, variables
+from agent_lab.notebook.dial import Dial, Result
+from agent_lab.notebook.document import Author, Cell, Content, OpenDocument, source_of
+from agent_lab.notebook.mcp import Param, Tool
+from agent_lab.notebook.outputs import plain
+from agent_lab.notebook.run_tools import run_cell, run_code
+from agent_lab.notebook.running import Progress
+from agent_lab.notebook.telling import Told, part, text
+from agent_lab.protocol.errors import Invalid, NotFound
+from agent_lab.protocol.events import CellChange, CellDiffBlock, TextBlock
+from agent_lab.protocol.reports import Level
 from agent_lab.sessions.proposals import Decision
 
 if TYPE_CHECKING:
@@ -201,6 +205,7 @@ class Use:
         self.call_id = call_id
         self.arguments = arguments
         self.notes: list[str] = []
+        self._documents: dict[str, OpenDocument] = {}
 
     @property
     def host(self) -> Host:
@@ -214,6 +219,23 @@ class Use:
         found = await self.bond.target(self.host, self.given("notebook") or None)
         self.notes += found.notes
         return found
+
+    def document(self, target: Target) -> OpenDocument:
+        """The same one for all of this use: a tab that did not answer is not waited for again."""
+        known = self._documents.get(target.path)
+        if known is None:
+            known = self._documents[target.path] = self.bond.document(target.path)
+        return known
+
+    def said(self) -> str:
+        """What the agent must be told beside the result."""
+        notes = [*self.notes]
+        for document in self._documents.values():
+            notes += document.notes
+        return "\n".join(dict.fromkeys(notes))
+
+    async def dial(self) -> Dial:
+        return dials.read(await self.host.dial())
 
     @property
     def author(self) -> Author:
@@ -231,16 +253,14 @@ class Use:
             self.call.progress(progress.seconds, state)
 
 
-async def use_tool(tool: Tool, use: Use) -> mcp.Result:
+async def use_tool(tool: Tool, use: Use) -> Told:
     """Raises AgentLabError with the next step."""
-    result = await (_again(tool, use) if use.call.again else _RUN[tool.name](use))
-    if not use.notes:
-        return result
-    return mcp.Result(({"type": "text", "text": "\n".join(use.notes)}, *result.content),
-                      result.is_error)  # fmt: skip
+    told = await (_again(tool, use) if use.call.again else _RUN[tool.name](use))
+    said = use.said()
+    return Told((part("plain", said), *told.parts), told.is_error) if said else told
 
 
-async def _again(tool: Tool, use: Use) -> mcp.Result:
+async def _again(tool: Tool, use: Use) -> Told:
     """A call that an earlier server began. What only reads is done anew; what runs is never run
     twice; a change goes on where it was asked about."""
     if tool.runs:
@@ -257,7 +277,7 @@ async def _again(tool: Tool, use: Use) -> mcp.Result:
 # ---------------------------------------------------------------- reading
 
 
-async def _list_notebooks(use: Use) -> mcp.Result:
+async def _list_notebooks(use: Use) -> Told:
     bond, info = use.bond, use.host.info
     opened = await bond.jupyter.opened()
     found = await bond.jupyter.notebooks(info.workspace.path, MOST_NOTEBOOKS)
@@ -273,9 +293,9 @@ async def _list_notebooks(use: Use) -> mcp.Result:
     return text("\n".join(lines) or "There is no notebook here.")
 
 
-async def _read_notebook(use: Use) -> mcp.Result:
+async def _read_notebook(use: Use) -> Told:
     target = await use.target()
-    document = await use.bond.document(target.path)
+    document = use.document(target)
     content = await document.read()
     cells: list[Cell] = content["cells"]
     first = 0
@@ -284,27 +304,28 @@ async def _read_notebook(use: Use) -> mcp.Result:
     language = (content.get("metadata", {}).get("kernelspec") or {}).get("name", "")
     kernel = "kernel runs" if target.kernel_id else "no kernel runs"
     about = ", ".join(part for part in (f"{len(cells)} cells", str(language), kernel) if part)
-    parts = [f"{target.name}: {about}"]
-    size = len(parts[0])
+    head = f"{target.name}: {about}"
+    parts: list[Result] = [part("plain", head)]
+    size = len(head)
     for number, cell in enumerate(cells[first:], first):
-        part = _listed(cell)
-        size += len(part)
+        listed = _listed(cell)
+        size += telling.size(Told(listed))
         if size > NOTEBOOK_CHARACTERS:
             last = cells[number - 1]["id"] if number else ""
             left = len(cells) - number
-            parts.append(f'[{left} more cells: read_notebook with after_cell_id "{last}"]')
+            said = f'\n[{left} more cells: read_notebook with after_cell_id "{last}"]'
+            parts.append(part("plain", said))
             break
-        parts.append(part)
-    return text("\n\n".join(parts))
+        parts += listed
+    return Told(tuple(parts))
 
 
-def _listed(cell: Cell) -> str:
+def _listed(cell: Cell) -> tuple[Result, ...]:
     source = plain(source_of(cell))
     if len(source) > SOURCE_CHARACTERS:
         left_out = len(source) - SOURCE_CHARACTERS
         source = f"{source[:SOURCE_CHARACTERS]}\n[… {left_out:,} more characters: read_cell]"
-    put_out = _put_out(cell)
-    return f"{_head(cell)}\n{source}" + (f"\n--> {put_out}" if put_out else "")
+    return (part("plain", f"\n{_head(cell)}\n{source}"), *_put_out(cell))
 
 
 def _head(cell: Cell) -> str:
@@ -314,25 +335,33 @@ def _head(cell: Cell) -> str:
     return f"--- cell {cell.get('id')} · {kind}{ran}"
 
 
-def _put_out(cell: Cell) -> str:
-    """In one line."""
-    found = []
-    for output in cell.get("outputs") or ():
+MOST_LISTED_OUTPUTS = 5
+
+
+def _put_out(cell: Cell) -> list[Result]:
+    """Each in a line."""
+    found = cell.get("outputs") or ()
+    parts = []
+    for output in found[:MOST_LISTED_OUTPUTS]:
         match output.get("output_type"):
             case "error":
-                found.append(f"{output.get('ename')}: {plain(str(output.get('evalue')))[:200]}")
+                said = plain(str(output.get("evalue")))[:200]
+                parts.append(part("names", f"--> {plain(str(output.get('ename')))[:200]}"))
+                parts.append(part("error", f"    {said}"))
             case "stream":
                 words = plain(documents.source_of({"source": output.get("text")})).strip()
-                found.append(f"{output.get('name')} {len(words):,} characters: {words[:80]!r}")
+                size = f"--> {output.get('name')} {len(words):,} characters:"
+                parts += [part("names", size), part("outputs", f"    {words[:80]!r}")]
             case _:
-                found.append(", ".join(sorted(output.get("data") or {})))
-    shown = "; ".join(found[:5])
-    return f"{shown}; …" if len(found) > 5 else shown
+                parts.append(part("names", f"--> {', '.join(sorted(output.get('data') or {}))}"))
+    if len(found) > MOST_LISTED_OUTPUTS:
+        parts.append(part("plain", f"--> {len(found) - MOST_LISTED_OUTPUTS} more"))
+    return parts
 
 
-async def _read_cell(use: Use) -> mcp.Result:
+async def _read_cell(use: Use) -> Told:
     target = await use.target()
-    document = await use.bond.document(target.path)
+    document = use.document(target)
     _, cell = documents.find(await document.read(), use.given("cell_id"), target.name)
     source = plain(source_of(cell))
     kept = use.bond.spill(use.host)
@@ -340,54 +369,36 @@ async def _read_cell(use: Use) -> mcp.Result:
         kept.spill.add(source)
         where = kept.close()
         source = f"{source[: outputs.READ_HEAD]}\n[… {where}]"
-    blocks: list[Json] = [{"type": "text", "text": f"{_head(cell)}\n{source}"}]
-    found = outputs.read(cell.get("outputs") or ())
-    if found.content:
-        blocks += [{"type": "text", "text": "--> its outputs:"}, *found.content]
-    return mcp.Result(blocks)
+    parts: list[Result] = [part("plain", f"{_head(cell)}\n{source}")]
+    if found := telling.put_out(cell.get("outputs") or ()):
+        parts += [part("plain", "--> its outputs:"), *found]
+    return Told(tuple(parts))
 
 
-async def _list_variables(use: Use) -> mcp.Result:
+async def _list_variables(use: Use) -> Told:
     target = await use.target()
-    found = await variables.variables(use.bond.manager(target))
+    manager, dial = use.bond.manager(target), await use.dial()
+    if not dial.lets("schema"):
+        return Told((part("names", ""),))
+    found = await variables.variables(manager)
     if not found:
         return text("There are no variables in the kernel's memory.")
-    return text("\n".join(_variable(one) for one in found))
+    return Told((part("names", "\n".join(telling.variable(one, dial) for one in found)),))
 
 
-def _variable(one: Variable) -> str:
-    facts = [one.type]
-    if one.shape is not None:
-        facts.append(" x ".join(f"{count:,}" for count in one.shape))
-    if one.length is not None:
-        facts.append(f"{one.length:,} items")
-    if one.dtype:
-        facts.append(one.dtype)
-    if one.size is not None:
-        facts.append(_bytes(one.size))
-    if one.columns:
-        shown = ", ".join(f"{name} {dtype}" for name, dtype in one.columns)
-        facts.append(f"columns: {shown}")
-    value = f" = {one.value}" if one.value else ""
-    return f"{one.name}: {', '.join(facts)}{value}"
-
-
-def _bytes(size: int) -> str:
-    if size < 10_000:
-        return f"{size:,} B"
-    return f"{size / 1e3:,.0f} kB" if size < 10_000_000 else f"{size / 1e6:,.0f} MB"
-
-
-async def _inspect_variable(use: Use) -> mcp.Result:
+async def _inspect_variable(use: Use) -> Told:
     target = await use.target()
-    name = use.given("name")
-    for one in await variables.variables(use.bond.manager(target)):
-        if one.name == name:
-            return text(_variable(one))
-    raise NotFound(f"There is no variable {name[:80]!r} in memory. list_variables tells which are.")
+    manager, dial = use.bond.manager(target), await use.dial()
+    if dial.level == "off":
+        return Told((part("value", ""),))
+    level: Level = dial.level
+    # A person's masks look at the text that leaves; columns are hidden where their values are read.
+    hidden = [re.sub(r"([*?\[])", r"[\1]", column) for column in dial.columns]
+    found = await variables.inspect_variable(manager, use.given("name"), level, hidden)
+    return Told((telling.looked_into(found, dial),))
 
 
-async def _kernel_status(use: Use) -> mcp.Result:
+async def _kernel_status(use: Use) -> Told:
     target = await use.target()
     if target.kernel_id is None:
         return text(f"No kernel runs for {target.name}. restart_kernel starts one.")
@@ -413,7 +424,7 @@ async def variables_alive(use: Use, target: Target) -> bool:
     return bool(await alive if isinstance(alive, Awaitable) else alive)
 
 
-async def _read_terminal(use: Use) -> mcp.Result:
+async def _read_terminal(use: Use) -> Told:
     found = {one.name: one for one in use.bond.jupyter.terminals()}
     if not found:
         raise NotFound("No terminal is open in this Jupyter server.")
@@ -434,7 +445,7 @@ async def _read_terminal(use: Use) -> mcp.Result:
 # ---------------------------------------------------------------- changing cells
 
 
-async def _insert_cell(use: Use) -> mcp.Result:
+async def _insert_cell(use: Use) -> Told:
     target, content = await _looked(use)
     change = CellChange(
         "insert",
@@ -447,7 +458,7 @@ async def _insert_cell(use: Use) -> mcp.Result:
     return await _change(use, change, "")
 
 
-async def _edit_cell(use: Use) -> mcp.Result:
+async def _edit_cell(use: Use) -> Told:
     target, content = await _looked(use)
     _, cell = documents.find(content, use.given("cell_id"), target.name)
     kind = use.given("cell_type") or str(cell["cell_type"])
@@ -458,14 +469,14 @@ async def _edit_cell(use: Use) -> mcp.Result:
     return await _change(use, change, _called(cell))
 
 
-async def _delete_cell(use: Use) -> mcp.Result:
+async def _delete_cell(use: Use) -> Told:
     target, content = await _looked(use)
     _, cell = documents.find(content, use.given("cell_id"), target.name)
     change = CellChange("delete", target.path, cell["id"], cell["cell_type"], source_of(cell))
     return await _change(use, change, _called(cell))
 
 
-async def _move_cell(use: Use) -> mcp.Result:
+async def _move_cell(use: Use) -> Told:
     target, content = await _looked(use)
     _, cell = documents.find(content, use.given("cell_id"), target.name)
     source = source_of(cell)
@@ -483,7 +494,7 @@ async def _move_cell(use: Use) -> mcp.Result:
 
 async def _looked(use: Use) -> tuple[Target, Content]:
     target = await use.target()
-    document = await use.bond.document(target.path)
+    document = use.document(target)
     return target, await document.read()
 
 
@@ -511,14 +522,14 @@ def _behind(use: Use, content: Content, target: Target, *, optional: bool) -> st
     return str(cells[-1]["id"]) if cells else ""
 
 
-async def _change(use: Use, change: CellChange, name: str) -> mcp.Result:
+async def _change(use: Use, change: CellChange, name: str) -> Told:
     """Ask, then do what was decided."""
     documents.check(change)
     use.host.show(use.call_id, (CellDiffBlock(change),))
     return await _finish(use, await use.host.propose(change, use.call_id, name))
 
 
-async def _finish(use: Use, decision: Decision) -> mcp.Result:
+async def _finish(use: Use, decision: Decision) -> Told:
     """Do what a person decided, however long ago they were asked."""
     if not decision.accepted:
         return rejected(decision)
@@ -526,19 +537,19 @@ async def _finish(use: Use, decision: Decision) -> mcp.Result:
     if decision.edited:
         use.host.show(use.call_id, (CellDiffBlock(change),))
     target = await use.target()  # it may have been renamed while this waited
-    document = await use.bond.document(target.path)
+    document = use.document(target)
     if not (use.call.again and documents.is_done(await document.read(), change)):
         await document.change(change, use.author)
     return _done(change, decision, target)
 
 
-def rejected(decision: Decision) -> mcp.Result:
+def rejected(decision: Decision) -> Told:
     said = f", and says: {decision.message}" if decision.message else "."
     after = "" if decision.message else " Ask what they want instead."
     return text(f"{REJECTED}{said}{after} Nothing was changed.", True)
 
 
-def _done(change: CellChange, decision: Decision, target: Target) -> mcp.Result:
+def _done(change: CellChange, decision: Decision, target: Target) -> Told:
     verb = {"insert": "Inserted", "edit": "Changed", "delete": "Deleted", "move": "Moved"}
     words = f"{verb[change.operation]} cell {change.cell_id} in {target.name}."
     if change.operation in ("insert", "edit") and change.cell_type == "code":
@@ -550,113 +561,10 @@ def _done(change: CellChange, decision: Decision, target: Target) -> mcp.Result:
     return text(words)
 
 
-# ---------------------------------------------------------------- running
-
-
-async def _run_code(use: Use) -> mcp.Result:
-    target = await use.target()
-    kernel = use.bond.kernel(target)
-    kept = use.bond.spill(use.host)
-    collected = Outputs(kept.spill)
-    try:
-        ran = await kernel.run(
-            use.given("code"),
-            collected,
-            store_history=False,
-            metadata=_mark(use),
-            report=use.report,
-        )
-    finally:
-        where = kept.close()
-    return _told(ran, where, target)
-
-
-async def _run_cell(use: Use) -> mcp.Result:
-    target = await use.target()
-    kernel = use.bond.kernel(target)
-    document = await use.bond.document(target.path)
-    _, cell = documents.find(await document.read(), use.given("cell_id"), target.name)
-    if cell["cell_type"] != "code":
-        raise Invalid(
-            f"Cell {cell['id']} is {cell['cell_type']}, no code: there is nothing to run."
-        )
-    cell_id, source, author = cell["id"], source_of(cell), use.author
-    kept = use.bond.spill(use.host)
-    collected = Outputs(kept.spill)
-    try:
-        ran = await kernel.run(
-            source,
-            collected,
-            store_history=True,
-            metadata={**_mark(use), "cellId": cell_id},
-            report=use.report,
-        )
-    except asyncio.CancelledError:
-        result = Result(collected.finished(), collected.execution_count)
-        if result.outputs:
-            # The notebook shows how far it came.
-            await _store(document, cell_id, source, result, author)
-        raise
-    finally:
-        where = kept.close()
-    unstored = await _store(
-        document, cell_id, source, Result(ran.outputs, ran.execution_count), author
-    )
-    if unstored:
-        use.notes.append(f"{unstored} The outputs were not stored in the notebook.")
-    return _told(ran, where, target)
-
-
-async def _store(
-    document: documents.Document, cell_id: str, source: str, result: Result, author: Author
-) -> str:
-    """Says why it was not possible, "" when it was."""
-    try:
-        await document.set_outputs(cell_id, source, result, author)
-    except AgentLabError as error:
-        return error.message
-    return ""
-
-
-def _mark(use: Use) -> dict[str, Json]:
-    return {documents.KEY: msgspec.to_builtins(use.author)}
-
-
-def _told(ran: Ran, where: str, target: Target) -> mcp.Result:
-    found = outputs.read(ran.outputs, where)
-    took = f"{ran.seconds:.1f} s" if ran.seconds >= 1 else f"{ran.seconds * 1000:.0f} ms"
-    count = f"[{ran.execution_count}] " if ran.execution_count is not None else ""
-    blocks: list[Json] = list(found.content)
-    error = ran.error
-    match ran.status:
-        case "died":
-            said = (
-                f"The kernel of {target.name} died while this ran ({took}). Its memory is lost; "
-                "restart_kernel starts it again."
-            )
-            return mcp.Result([{"type": "text", "text": said}, *blocks], True)
-        case "restarted":
-            said = (
-                f"The kernel of {target.name} was restarted while this ran ({took}). What was in "
-                "memory is lost; run the cells that are needed again."
-            )
-            return mcp.Result([{"type": "text", "text": said}, *blocks], True)
-        case "error":
-            head = f"{count}failed after {took}"
-            if error is not None and error.get("ename") == "StdinNotImplementedError":
-                head += (
-                    ". The code asks for input, and nobody can type into it here: write the value "
-                    "into the code, or ask the person."
-                )
-            return mcp.Result([{"type": "text", "text": head}, *blocks], True)
-    nothing = "" if blocks else "; it put out nothing"
-    return mcp.Result([{"type": "text", "text": f"{count}done in {took}{nothing}"}, *blocks])
-
-
 # ---------------------------------------------------------------- the kernel
 
 
-async def _interrupt_kernel(use: Use) -> mcp.Result:
+async def _interrupt_kernel(use: Use) -> Told:
     target = await use.target()
     use.bond.manager(target)
     assert target.kernel_id is not None, "it has a manager"
@@ -664,7 +572,7 @@ async def _interrupt_kernel(use: Use) -> mcp.Result:
     return text(f"The kernel of {target.name} was interrupted. Its memory stays.")
 
 
-async def _restart_kernel(use: Use) -> mcp.Result:
+async def _restart_kernel(use: Use) -> Told:
     target = await use.target()
     jupyter, host = use.bond.jupyter, use.host
     if target.kernel_id is None:
@@ -672,6 +580,7 @@ async def _restart_kernel(use: Use) -> mcp.Result:
         bound = host.info.notebook
         if bound is not None and bound.path == target.path:
             await host.rebind(msgspec.structs.replace(bound, kernel_id=kernel_id))
+        use.bond.restarted(host.info.id, kernel_id)
         use.notes.clear()
         return text(f"A kernel was started for {target.name}. Its memory is empty.")
     await jupyter.restart_kernel(target.kernel_id)
@@ -679,7 +588,7 @@ async def _restart_kernel(use: Use) -> mcp.Result:
     return text(f"The kernel of {target.name} was restarted. Its memory is empty.")
 
 
-_RUN: Mapping[str, Callable[[Use], Awaitable[mcp.Result]]] = {
+_RUN: Mapping[str, Callable[[Use], Awaitable[Told]]] = {
     "list_notebooks": _list_notebooks,
     "read_notebook": _read_notebook,
     "read_cell": _read_cell,
@@ -687,8 +596,8 @@ _RUN: Mapping[str, Callable[[Use], Awaitable[mcp.Result]]] = {
     "edit_cell": _edit_cell,
     "delete_cell": _delete_cell,
     "move_cell": _move_cell,
-    "run_cell": _run_cell,
-    "run_code": _run_code,
+    "run_cell": run_cell,
+    "run_code": run_code,
     "list_variables": _list_variables,
     "inspect_variable": _inspect_variable,
     "kernel_status": _kernel_status,

@@ -66,7 +66,9 @@ class _NamesReply(Struct):
     token: str | int
     bound: tuple[Name, ...] = ()
     rebound: tuple[Name, ...] = ()
+    changed: tuple[Name, ...] = ()
     deleted: tuple[Name | str, ...] = ()
+    forgotten: bool = False
 
 
 class Watch:
@@ -312,7 +314,7 @@ class _Watched:
     async def _ask_names(self) -> None:
         token, life = self._token, self.record.life
         try:
-            content = await ask(self._manager, NAMES, {"since": token}, NAMES_SECONDS)
+            content = await ask(self._manager, NAMES, {"since": token or ""}, NAMES_SECONDS)
             reply = msgspec.convert(content, _NamesReply)
         except (AgentLabError, msgspec.ValidationError) as error:
             _log.info("agent_lab: kernel %s tells no names: %s", self._name, error)
@@ -321,11 +323,11 @@ class _Watched:
         if life != self.record.life:
             return
         self._token = reply.token
-        if token is None:
+        if token is None or reply.forgotten:
             self.record.named((), (), ())
             return
         deleted = tuple(Name(one) if isinstance(one, str) else one for one in reply.deleted)
-        self.record.named(reply.bound, reply.rebound, deleted)
+        self.record.named(reply.bound, (*reply.rebound, *reply.changed), deleted)
 
     async def settled(self) -> None:
         if self._timer is not None:

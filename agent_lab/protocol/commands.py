@@ -36,13 +36,14 @@ class Cancel(Command, frozen=True, kw_only=True, tag="cancel"):
 
 class AnswerPermission(Command, frozen=True, kw_only=True, tag="answer_permission"):
     """`updated_input` replaces the tool's input; `answers` maps each question's text to the
-    answer."""
+    answer; `trial`: the outcome of the request's trial is told to the agent with the message."""
 
     request_id: str
     option_id: str
     message: str | None = None
     updated_input: Json = None
     answers: dict[str, str] | None = None
+    trial: bool = False
 
 
 class QueueEdit(Command, frozen=True, kw_only=True, tag="queue_edit"):

@@ -165,7 +165,9 @@ class AgentLab(ExtensionApp):
         settings = self._settings()
         assert self.serverapp is not None
         watching = self._watching()
-        self._bond = Bond(JupyterServer(self.serverapp), settings.root_dir, version())
+        jupyter = JupyterServer(self.serverapp)
+        watch = watching.account.watch
+        self._bond = Bond(jupyter, settings.root_dir, version(), self.tabs, watch)
         manager = Manager(settings, self._bond, watching.account)
         watching.start(manager)
         try:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from agent_lab.protocol.errors import Conflict, Invalid, NotFound
 from agent_lab.protocol.events import DialLevel, Event, decode_event
 from agent_lab.server.rest import EVENTS_READ, find_session
-from agent_lab.server.routes import RouteHandler, Sent, Table, signed_in
+from agent_lab.server.routes import Answer, RouteHandler, Sent, Table, signed_in
 
 if TYPE_CHECKING:
     from agent_lab.sessions.manager import Manager
@@ -32,6 +32,23 @@ async def read_variables(request: RouteHandler, session_id: str) -> object:
         text = "This session has no running kernel. Start its notebook's kernel, then try again."
         raise Conflict(text, "no_kernel")
     return {"variables": await variables(kernels.get_kernel(kernel_id))}
+
+
+@NOTEBOOK.route(
+    "POST",
+    "sessions/{session_id}/permissions/{request_id}/trial",
+    "execute",
+    returns="Session",
+    status=202,
+)
+async def try_out(request: RouteHandler, session_id: str, request_id: str) -> object:
+    """Try what a pending request would run, in a copy of the kernel; the outcome is in the log.
+
+    An edit's old source is tried first, then the new one. One trial at a time.
+    """
+    session = await find_session(request, session_id)
+    await session.try_out(request_id)
+    return Answer(session.info, 202)
 
 
 class DialBody(Struct, frozen=True, forbid_unknown_fields=True):

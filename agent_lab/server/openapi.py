@@ -217,6 +217,7 @@ def document() -> Node:
         ("page_sessions", pages.SESSIONS, "The list of sessions as a page.", "text/html"),
         ("page_session", pages.SESSION, "A session as a page.", "text/html"),
         ("manifest", pages.MANIFEST, "The page as a web app.", "application/manifest+json"),
+        ("answers", pages.ANSWERS, "The page's service worker.", "text/javascript"),
     ):
         paths[f"/{path}"] = {"get": _page(name, f"/{path}", said, kind)}
     return {

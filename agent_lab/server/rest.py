@@ -50,6 +50,7 @@ class PermissionBody(Struct, frozen=True, forbid_unknown_fields=True):
     message: str | None = None
     updated_input: Json = None
     answers: dict[str, str] | None = None
+    trial: bool = False
 
 
 class ChangeBody(Struct, frozen=True, forbid_unknown_fields=True):

@@ -64,7 +64,6 @@ from agent_lab.protocol.events import (
     ContentBlock,
     ContextDial,
     ContextItem,
-    Effect,
     Notebook,
     Notice,
     Origin,
@@ -78,14 +77,15 @@ from agent_lab.protocol.events import (
     Status,
     StopReason,
     TextBlock,
+    ToolCall,
     ToolCallUpdate,
     ToolContent,
-    Trial,
     TurnEnded,
     TurnError,
     TurnStarted,
     Usage,
     UserMessage,
+    decode_event,
 )
 from agent_lab.protocol.events import Session as SessionObject
 from agent_lab.protocol.reports import ContextReport, Rule, RuleScope
@@ -93,6 +93,7 @@ from agent_lab.protocol.transcript import text_of
 from agent_lab.sessions import attachments, permissions, proposals, rules
 from agent_lab.sessions.account import Account, NoAccount
 from agent_lab.sessions.connection import Connection, new_request_id
+from agent_lab.sessions.foresight import ANSWERED, TURN_OVER, Foresight
 from agent_lab.sessions.journal import Journal
 from agent_lab.sessions.proposals import Decision, Proposals
 from agent_lab.sessions.settings import Settings
@@ -173,6 +174,9 @@ class Session:
         self._tools = tools
         self.tool_calls = None if tools is None else ToolCalls(tools, self)
         self._proposals = Proposals()
+        self._foresight = (
+            None if tools is None else Foresight(tools, self, self._foreseen, start_task)
+        )
         self._turns = Turns()
         self._silence = Silence(SILENCE_SECONDS, self._silent)
         self._stopping = False
@@ -479,6 +483,9 @@ class Session:
         info = self.info
         request = permissions.pending(info, answer.request_id)
         option = permissions.check(request, answer)
+        if answer.trial and self._foresight is not None:
+            answer = await self._foresight.with_trial(request, answer)
+            permissions.pending(self.info, answer.request_id)  # it may be resolved meanwhile
         if request.kind == "cell_change":
             await self._answer_proposal(request, answer)
             return
@@ -494,6 +501,7 @@ class Session:
                 "The agent does not wait for this any more.", "already_resolved"
             ) from None
         turn_id = self._turns.speaking
+        self._waits_no_more(answer.request_id)
         self.journal.emit(
             turn_id,
             PermissionResolved(
@@ -875,9 +883,14 @@ class Session:
             case PermissionResolved():
                 if all(p.request_id != body.request_id for p in self.info.pending_permissions):
                     return
+                self._waits_no_more(body.request_id)
+            case ToolCall() if self._foresight is not None:
+                self._foresight.called(body)
             case _:
                 pass
         self.journal.emit(turn_id, body)
+        if isinstance(body, PermissionRequest) and self._foresight is not None:
+            self._foresight.asked(body)
 
     def _changes(self, body: SessionUpdated) -> SessionUpdated | None:
         """Only the fields that really change; None when none does."""
@@ -976,6 +989,7 @@ class Session:
         if turn_id is None or turn_id not in self._turns:
             return  # it ended before: exactly one end for each turn
         for request in self.info.pending_permissions:
+            self._waits_no_more(request.request_id, TURN_OVER)
             resolved = PermissionResolved(
                 request_id=request.request_id, outcome="cancelled", by="cancel"
             )
@@ -990,6 +1004,8 @@ class Session:
             self._silence.stop()
             if self.tool_calls is not None:
                 self.tool_calls.cancel_all()
+            if self._foresight is not None:
+                self._foresight.forget_calls()
         self.last_used = self._loop.time()
         self._loop.call_soon(self._after_turn, body.stop_reason)
 
@@ -1049,6 +1065,12 @@ class Session:
     def turn(self) -> str | None:
         return self._turns.speaking
 
+    async def dial(self) -> ContextDial:
+        dial = await self._trust.dial_of(self.info.workspace.cwd)
+        self.dialled(dial)
+        self.journal.schedule()
+        return dial
+
     def show(self, tool_call_id: str, content: tuple[ToolContent, ...]) -> None:
         update = ToolCallUpdate(tool_call_id=tool_call_id, content=content)
         self.journal.emit(self._turns.speaking, update)
@@ -1082,6 +1104,8 @@ class Session:
         turn_id = self._turns.speaking
         self.journal.emit(turn_id, ToolCallUpdate(tool_call_id=tool_call_id, status="pending"))
         self.journal.emit(turn_id, request)
+        if self._foresight is not None:
+            self._foresight.asked(request)
         return await self._decided(request)
 
     async def asked_before(self, tool_call_id: str) -> Decision | None:
@@ -1109,6 +1133,7 @@ class Session:
             updated_input=answer.updated_input,
         )
         turn_id = self._turns.speaking
+        self._waits_no_more(answer.request_id)
         self.journal.emit(turn_id, resolved)
         if request.tool_call_id:
             update = ToolCallUpdate(tool_call_id=request.tool_call_id, status="in_progress")
@@ -1127,21 +1152,28 @@ class Session:
             text = f"The mode could not be changed, so the next change is asked about: {error}"
             self.journal.emit(turn_id, Notice(level="warning", code="mode", text=text))
 
-    async def amend(
-        self,
-        request_id: str,
-        effects: tuple[Effect, ...] | None = None,
-        trial: Trial | None = None,
-    ) -> None:
-        """More is known about a request that waits. Raises Conflict `already_resolved`."""
-        permissions.pending(self.info, request_id)
-        update = PermissionUpdated(
-            request_id=request_id,
-            effects=UNSET if effects is None else effects,
-            trial=UNSET if trial is None else trial,
-        )
-        self.journal.emit(self._turns.speaking, update)
-        await self.journal.stored()
+    # ------------------------------------------------------------ before it is answered
+
+    async def try_out(self, request_id: str) -> None:
+        """Begin to try what a pending request would run, in a copy of the kernel.
+
+        Raises Conflict `already_resolved`, `busy`; Invalid where there is nothing to try.
+        """
+        async with self._changing():
+            request = permissions.pending(self.info, request_id)
+            if self._foresight is None:
+                raise Invalid("There is no kernel here to try it in.", "nothing_to_try")
+            self._foresight.begin(request)
+
+    def _foreseen(self, update: PermissionUpdated) -> None:
+        """More is known about a request, if it still waits."""
+        if any(p.request_id == update.request_id for p in self.info.pending_permissions):
+            self.journal.emit(self._turns.speaking, update)
+            self.journal.schedule()
+
+    def _waits_no_more(self, request_id: str, why: str = ANSWERED) -> None:
+        if self._foresight is not None:
+            self._foresight.over(request_id, why)
 
     # ------------------------------------------------------------ silence
 
@@ -1239,6 +1271,10 @@ class Session:
             open_turns, messages, requests, resolved = unfinished(e.json for e in events)
             self._turns.take_up(open_turns, messages)
             self._proposals.remember(requests, resolved)
+            if self._foresight is not None:
+                bodies = (decode_event(event.json).body for event in events)
+                calls = [body for body in bodies if isinstance(body, ToolCall)]
+                self._foresight.take_up(calls, self.info.pending_permissions)
         stream = await self._log.stream(self._number)
         if not await self._agent.adopt(stream, self._know_prompt):
             await self._finish_cut_messages()

@@ -16,13 +16,23 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from agent_lab.protocol.errors import AgentLabError
-from agent_lab.protocol.events import CellChange, Json, Notebook, Session, ToolContent
+from agent_lab.protocol.events import (
+    CellChange,
+    ContextDial,
+    Effect,
+    Json,
+    Notebook,
+    Session,
+    ToolContent,
+    Trial,
+)
 from agent_lab.sessions.proposals import Decision
 
 _log = logging.getLogger(__name__)
 
 SERVER = "agent_lab"
 """The name of our MCP server: claude calls a tool of it mcp__agent_lab__run_code."""
+OURS = f"mcp__{SERVER}__"
 
 
 class Host(Protocol):
@@ -36,6 +46,10 @@ class Host(Protocol):
         ...
 
     def turn(self) -> str | None: ...
+    async def dial(self) -> ContextDial:
+        """What may leave the kernels of the session's folder now; the log says that it held."""
+        ...
+
     async def propose(self, change: CellChange, tool_call_id: str, name: str) -> Decision:
         """Ask a person about a change. Raises Conflict where this session's mode refuses it."""
         ...
@@ -64,6 +78,14 @@ class Call(Struct, frozen=True):
     progress: Callable[[float, str], None] | None = None
 
 
+class Asked(Struct, frozen=True):
+    """What waits for a permission: a change of a cell, or the use of a tool of ours."""
+
+    change: CellChange | None
+    tool: str = ""
+    input: Json = None
+
+
 class Tools(Protocol):
     """What the server gives the sessions. `unasked`: names of tools that need no permission."""
 
@@ -75,6 +97,22 @@ class Tools(Protocol):
 
     async def answer(self, call: Call) -> Json | None:
         """A JSON-RPC message's answer, None for a notification. Never raises AgentLabError."""
+        ...
+
+    def runs_code(self, asked: Asked) -> bool:
+        """Is it about code for a kernel? Only then what follows is asked."""
+        ...
+
+    async def effects(self, host: Host, asked: Asked) -> tuple[Effect, ...]:
+        """What it would do, as far as that can be told within a second."""
+        ...
+
+    async def try_out(self, host: Host, asked: Asked) -> Trial:
+        """Run it in a copy of the kernel. Cancelled, it ends the copy. Raises AgentLabError."""
+        ...
+
+    async def trial_words(self, host: Host, trial: Trial) -> str:
+        """A trial's outcome for the agent, as the dial lets it out."""
         ...
 
     def forget(self, session_id: str) -> None:

@@ -102,6 +102,11 @@ class Bonded:
         said = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
         return calls.answer("test", said)
 
+    async def dial(self, **changes: Any) -> None:
+        """Turn the dial of the session's folder."""
+        answer = await self.server.call("PATCH", f"sessions/{self.session.id}/dial", changes)
+        assert answer.status == 200, answer.body
+
     def saved(self, path: str = "eda.ipynb") -> Json:
         return json.loads((self.root / path).read_text())
 

@@ -30,6 +30,7 @@ async def post(lab: Bonded, body: object, headers: dict[str, str] | None = None)
 
 
 async def test_the_official_client_is_served(lab: Bonded) -> None:
+    await lab.dial(level="full")
     async with (
         httpx2.AsyncClient(headers=bearer(lab), timeout=30) as http,
         streamable_http_client(url(lab), http_client=http) as streams,

@@ -467,7 +467,7 @@ export function ItemRow({ item, parts, last, live }: RowProps): JSX.Element | nu
           parts={parts} live={live} />
       );
     case 'permission':
-      return <PermissionCard item={item} live={live} />;
+      return <PermissionCard item={item} live={live} call={parts.calls.get(item.request.tool_call_id ?? '')} />;
     case 'plan':
       return live ? null : <PlanLine item={item} />;
     case 'turn':

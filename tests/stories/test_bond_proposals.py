@@ -243,12 +243,14 @@ def test_asked_at_the_cell_answered_at_the_cell(lab: Lab, page: Page) -> None:
 
 
 def test_all_that_wait_are_accepted_at_once(lab: Lab, page: Page) -> None:
-    """Of two sessions on one notebook: an agent's own changes may come one after the other."""
+    """Of two sessions: claude's own changes come one after the other."""
     name = "all"
     cells = open_notebook(page, lab, name, "first = 1", "second = 2")
     idle(page)
     session = session_of(lab, name)
-    prompt(lab, session, "both: c0 c1")
+    another = lab.call("POST", "agent-lab/api/sessions", {"path": ""})["id"]
+    prompt(lab, session, "edit c0: first = 10")
+    prompt(lab, another, f"in {name}.ipynb c1: second = 20")
     expect(proposal(cells.nth(0), "Change cell c0?")).to_be_visible()
     expect(proposal(cells.nth(1), "Change cell c1?")).to_be_visible()
     bar = page.get_by_role("button", name="Accept all (2)", exact=True)

@@ -104,7 +104,7 @@ def test_a_change_is_accepted_at_its_cell_and_undone(lab: Lab, page: Page) -> No
     page.keyboard.press("Control+z")
     expect(source_of(cells.nth(0))).to_contain_text("y = 2")
 
-    # The chat that is opened now tells it in one line, and offers to undo it while that can be done.
+    # The chat that is opened now tells it in one line, and offers to undo it while it can.
     page.keyboard.press("Control+Shift+z")
     command(page, "agent-lab:open-notebook")
     panel = beside(page)
@@ -158,7 +158,7 @@ def test_edited_in_one_tab_after_a_reload_and_gone_from_the_other(
     prompt(lab, session, "edit c0: x = 2")
     card = proposal(page, "Change cell c0?")
     card.get_by_role("button", name="Edit…").click()
-    field = card.get_by_role("textbox", name="The cell’s new source")
+    field = card.get_by_role("textbox", name="New source of the cell")
     expect(field).to_be_focused()
     field.fill("x = 7")
     expect(card.locator(".al-added")).to_have_text("+x = 7")
@@ -221,6 +221,56 @@ def test_new_and_deleted_cells_by_the_keyboard_alone(lab: Lab, page: Page) -> No
     expect(cells).to_have_count(3)
 
 
+def test_a_change_is_answered_in_the_chat_by_its_keys(lab: Lab, page: Page) -> None:
+    name = "chat"
+    cells = open_notebook(page, lab, name, "x = 1")
+    idle(page)
+    command(page, "agent-lab:open-notebook")
+    panel = beside(page)
+    panel.ask("edit c0: x = 2")
+    card = proposal(panel.log, "Change cell c0?")
+    accept = card.get_by_role("button", name="Accept", exact=True)
+    expect(accept).to_be_focused()
+    expect(accept).to_have_attribute("aria-disabled", "false")
+    page.keyboard.press("3")
+    line = panel.log.get_by_role("group", name="Proposal: Change cell c0")
+    expect(line).to_contain_text("rejected")
+    panel.status("Idle")
+
+    panel.ask("edit c0: x = 3")
+    expect(accept).to_be_focused()
+    expect(accept).to_have_attribute("aria-disabled", "false")
+    page.keyboard.press("2")
+    expect(source_of(cells.nth(0))).to_have_text("x = 3")
+    panel.status("Idle")
+    # What it scoped: the next one is not asked about, and can be undone from its card.
+    panel.ask("edit c0: x = 4")
+    expect(source_of(cells.nth(0))).to_have_text("x = 4")
+    panel.status("Idle")
+    panel.tool("Edit cell").last.get_by_role("button").first.click()
+    panel.log.get_by_role("button", name="Undo", exact=True).last.click()
+    expect(source_of(cells.nth(0))).to_have_text("x = 3")
+
+
+def test_a_change_is_tried_before_it_is_accepted(lab: Lab, page: Page) -> None:
+    paths = lab.call("GET", "agent-lab/api/openapi.json")["paths"]
+    if not any(path.endswith("/trial") for path in paths):
+        pytest.skip("this server tries nothing")
+    name = "tried"
+    cells = open_notebook(page, lab, name, "print('accuracy:', 0.5)")
+    idle(page)
+    session = session_of(lab, name)
+    prompt(lab, session, "edit c0: print('accuracy:', 0.75)")
+    card = proposal(cells.nth(0), "Change cell c0?")
+    card.get_by_role("button", name="Try", exact=True).click()
+    result = card.get_by_role("group", name="Result of the trial")
+    expect(result.get_by_role("row", name=re.compile("accuracy 0.5 0.75"))).to_be_visible()
+    assert sources(lab, f"{name}.ipynb") == ["print('accuracy:', 0.5)"]
+    expect(cells.nth(0).locator(".jp-OutputArea-output")).to_have_count(0)
+    choose(card, "Accept")
+    expect(source_of(cells.nth(0))).to_contain_text("0.75")
+
+
 def test_asked_at_the_cell_answered_at_the_cell(lab: Lab, page: Page) -> None:
     cells = open_notebook(page, lab, "asked", "x = 1")
     idle(page)
@@ -277,5 +327,3 @@ def test_for_everybody(lab: Lab, page: Page) -> None:
     in_each_theme(page, ".al-Proposal")
     in_each_theme(page, f"{SIDE_BAR} .al-ask")
     in_each_theme(page, ".al-ProposalBar")
-
-

@@ -113,7 +113,7 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
         : (
           <div>
             <textarea class="al-edit" value={edited} rows={Math.min(16, edited.split('\n').length + 1)}
-              aria-label={t('The cell’s new source')} spellcheck={false}
+              aria-label={t('New source of the cell')} spellcheck={false}
               ref={element => {
                 // One that comes back with a reload takes the focus from nothing.
                 if (element && begun.current) {
@@ -148,7 +148,9 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
         )}
         {isTriable(change) && edited === undefined && <TryButton request={request} tryIt={tryIt} />}
       </div>
-      {request.trial && <TrialView trial={request.trial} />}
+      {request.trial && edited === undefined && (
+        <TrialView trial={request.trial} instead={t('You can accept it, run it, and undo it if it is not better.')} />
+      )}
       {no && (
         <form class="al-tell" onSubmit={event => {
           event.preventDefault();
@@ -329,16 +331,15 @@ function UndoChange({ change }: { change: CellChange }): JSX.Element | null {
     : null;
 }
 
-/** What running code would do, and a trial of it: for a permission to run it. */
-export function RunFacts({ request }: { request: PermissionRequest }): JSX.Element {
+/** A trial of code that asks for a permission to run; below the answers, which it must not move. */
+export function RunTrial({ request }: { request: PermissionRequest }): JSX.Element {
   const { host } = useChat();
   return (
     <>
-      <Effects effects={request.effects} />
-      {request.trial && <TrialView trial={request.trial} />}
       <div class="al-change-more">
         <TryButton request={request} tryIt={() => tryOut(host, host.sessionId, request.request_id)} />
       </div>
+      {request.trial && <TrialView trial={request.trial} />}
     </>
   );
 }

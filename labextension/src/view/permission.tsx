@@ -5,9 +5,10 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Json, PermissionOption, PermissionRequest } from '../protocol.js';
 import type { PermissionItem, ToolItem } from '../transcript.js';
 import { useAnswerDraft } from './answerDrafts.js';
-import { ChangeCard, ChangeLine, RunFacts } from './cellChange.js';
+import { ChangeCard, ChangeLine, RunTrial } from './cellChange.js';
 import { useChat } from './context.js';
 import { Diff } from './diff.js';
+import { Effects } from './effects.js';
 import { elapsed, firstLine, pretty } from './format.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -239,12 +240,13 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
             : null}
         {changes.map(block => <Diff block={block} />)}
         {commandName && <InputTable input={request.input} skip={new Set([commandName, 'description'])} />}
-        {tool && runsInKernel(tool) && <RunFacts request={request} />}
+        {tool && runsInKernel(tool) && <Effects effects={request.effects} />}
         <div class="al-options">
           {request.options.map((option, index) => (
             <OptionButton option={option} index={index} disabled={answered} ready={ready} choose={() => answer(option)} />
           ))}
         </div>
+        {tool && runsInKernel(tool) && edited === undefined && <RunTrial request={request} />}
         {request.options.some(option => option.kind.endsWith('always')) && (
           <div class="al-foot-note al-lasting">
             {t('What lasts can be seen and revoked:')}

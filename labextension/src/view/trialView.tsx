@@ -13,7 +13,8 @@ import type { Comparison, Pair, Table, TablePair } from './trial.js';
 
 const MOST_LINES = 200;
 
-export function TrialView({ trial }: { trial: Trial }): JSX.Element {
+/** `instead`: what can be done where it cannot be tried. */
+export function TrialView({ trial, instead }: { trial: Trial; instead?: string }): JSX.Element {
   switch (trial.status) {
     case 'running':
       return (
@@ -27,7 +28,7 @@ export function TrialView({ trial }: { trial: Trial }): JSX.Element {
           <Icon name="info" />
           <span>
             {t('This was not tried:')} <Visible text={trial.reason} />{/[.!?]$/.test(trial.reason) ? ' ' : '. '}
-            <span class="al-muted">{t('You can accept it, run it, and undo it if it is not better.')}</span>
+            {instead && <span class="al-muted">{instead}</span>}
           </span>
         </div>
       );

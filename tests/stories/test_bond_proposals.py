@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -25,11 +26,18 @@ from tests.stories.test_notebook import SIDE_BAR
 
 pytestmark = pytest.mark.story
 
+_numbers = itertools.count()
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with telling_asking_lab(tmp_path_factory.mktemp("proposals"), "proposals.toml") as lab:
         yield lab
+
+
+def fresh(name: str) -> str:
+    """A notebook with a kernel and a session of its own, also where a story is told once more."""
+    return f"{name}{next(_numbers)}"
 
 
 def session_of(lab: Lab, notebook: str) -> str:
@@ -79,7 +87,7 @@ def beside(page: Page) -> Panel:
 
 
 def test_a_change_is_accepted_at_its_cell_and_undone(lab: Lab, page: Page) -> None:
-    name = "accepts"
+    name = fresh("accepts")
     cells = open_notebook(page, lab, name, "x = 1\ny = 2", "", *["pass"] * 30)
     idle(page)
     session = session_of(lab, name)
@@ -119,7 +127,7 @@ def test_a_change_is_accepted_at_its_cell_and_undone(lab: Lab, page: Page) -> No
 
 
 def test_a_rejection_with_its_reason_reaches_the_agent(lab: Lab, page: Page) -> None:
-    name = "rejects"
+    name = fresh("rejects")
     cells = open_notebook(page, lab, name, "x = 1")
     idle(page)
     run(page, cells.nth(0))
@@ -150,7 +158,7 @@ def test_a_rejection_with_its_reason_reaches_the_agent(lab: Lab, page: Page) -> 
 def test_edited_in_one_tab_after_a_reload_and_gone_from_the_other(
     lab: Lab, new_page: NewPage
 ) -> None:
-    name = "edits"
+    name = fresh("edits")
     page, other = new_page(), new_page()
     cells = open_notebook(page, lab, name, "x = 1")
     idle(page)
@@ -167,7 +175,7 @@ def test_edited_in_one_tab_after_a_reload_and_gone_from_the_other(
     expect(field).to_have_value("x = 7")
     expect(field).not_to_be_focused()
 
-    other.goto(lab.page("edits-other", f"{name}.ipynb"))
+    other.goto(lab.page(f"{name}-other", f"{name}.ipynb"))
     settle(other)
     elsewhere = proposal(other, "Change cell c0?")
     expect(elsewhere.locator(".al-added")).to_have_text("+x = 2")
@@ -183,7 +191,7 @@ def test_edited_in_one_tab_after_a_reload_and_gone_from_the_other(
 
 
 def test_new_and_deleted_cells_by_the_keyboard_alone(lab: Lab, page: Page) -> None:
-    name = "keys"
+    name = fresh("keys")
     cells = open_notebook(page, lab, name, "a = 1", "b = 2")
     idle(page)
     session = session_of(lab, name)
@@ -222,7 +230,7 @@ def test_new_and_deleted_cells_by_the_keyboard_alone(lab: Lab, page: Page) -> No
 
 
 def test_a_change_is_answered_in_the_chat_by_its_keys(lab: Lab, page: Page) -> None:
-    name = "chat"
+    name = fresh("chat")
     cells = open_notebook(page, lab, name, "x = 1")
     idle(page)
     command(page, "agent-lab:open-notebook")
@@ -256,7 +264,7 @@ def test_a_change_is_tried_before_it_is_accepted(lab: Lab, page: Page) -> None:
     paths = lab.call("GET", "agent-lab/api/openapi.json")["paths"]
     if not any(path.endswith("/trial") for path in paths):
         pytest.skip("this server tries nothing")
-    name = "tried"
+    name = fresh("tried")
     cells = open_notebook(page, lab, name, "print('accuracy:', 0.5)")
     idle(page)
     session = session_of(lab, name)
@@ -272,7 +280,7 @@ def test_a_change_is_tried_before_it_is_accepted(lab: Lab, page: Page) -> None:
 
 
 def test_asked_at_the_cell_answered_at_the_cell(lab: Lab, page: Page) -> None:
-    cells = open_notebook(page, lab, "asked", "x = 1")
+    cells = open_notebook(page, lab, fresh("asked"), "x = 1")
     idle(page)
     source_of(cells.nth(0)).click()
     page.keyboard.press("Control+k")
@@ -294,7 +302,7 @@ def test_asked_at_the_cell_answered_at_the_cell(lab: Lab, page: Page) -> None:
 
 def test_all_that_wait_are_accepted_at_once(lab: Lab, page: Page) -> None:
     """Of two sessions: claude's own changes come one after the other."""
-    name = "all"
+    name = fresh("all")
     cells = open_notebook(page, lab, name, "first = 1", "second = 2")
     idle(page)
     session = session_of(lab, name)
@@ -312,7 +320,7 @@ def test_all_that_wait_are_accepted_at_once(lab: Lab, page: Page) -> None:
 
 
 def test_for_everybody(lab: Lab, page: Page) -> None:
-    name = "everybody"
+    name = fresh("everybody")
     cells = open_notebook(page, lab, name, "x = 1")
     idle(page)
     command(page, "agent-lab:open-notebook")

@@ -211,9 +211,8 @@ def test_new_and_deleted_cells_by_the_keyboard_alone(lab: Lab, page: Page) -> No
     says(lab, session, "Inserted cell")
     assert sources(lab, f"{name}.ipynb") == ["a = 1", "between = 1", "b = 2"]
     # The focus is the notebook's again.
-    page.keyboard.press("ArrowUp")
+    page.wait_for_function("document.activeElement.closest('.jp-Notebook') !== null")
     expect(page.locator(".jp-Notebook")).to_have_class(re.compile("jp-mod-commandMode"))
-    assert page.evaluate("document.activeElement.closest('.jp-Notebook') !== null")
 
     prompt(lab, session, "delete c1")
     gone = proposal(cells.nth(2), "Delete cell c1?")

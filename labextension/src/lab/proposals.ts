@@ -37,6 +37,14 @@ class AtCell extends Widget {
     this.node.addEventListener('keydown', event => {
       event.stopPropagation();
     });
+    this.node.addEventListener('focusin', () => {
+      this._entered = true;
+    });
+    this.node.addEventListener('focusout', ({ relatedTarget }) => {
+      if (relatedTarget instanceof Node && !this.node.contains(relatedTarget)) {
+        this._entered = false;
+      }
+    });
     // A click here is not one into the cell: it would take the focus from the buttons.
     this.node.addEventListener('mousedown', event => {
       event.stopPropagation();
@@ -59,7 +67,9 @@ class AtCell extends Widget {
     if (this.isDisposed) {
       return;
     }
-    const had = this.node.contains(document.activeElement);
+    // A button that an answer switches off loses the focus to nothing.
+    const { activeElement } = document;
+    const had = this.node.contains(activeElement) || (this._entered && activeElement === document.body);
     this.marked?.removeClass(GOES);
     this.feed.erase(this.node);
     super.dispose();
@@ -69,6 +79,8 @@ class AtCell extends Widget {
       this._notebook.content.activate();
     }
   }
+
+  private _entered = false;
 }
 
 /** In a notebook's toolbar while changes wait in it. */

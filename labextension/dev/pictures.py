@@ -87,6 +87,10 @@ def commented(page: Page) -> None:
     page.get_by_role("textbox", name="Comment").first.fill("Keep the rows, mark them instead.")
 
 
+def to_end(page: Page) -> None:
+    page.get_by_role("log").evaluate("node => { node.scrollTop = node.scrollHeight; }")
+
+
 def open_all(page: Page) -> None:
     closed = page.locator(".al-log [aria-expanded=false], [role=log] [aria-expanded=false]")
     for _ in range(min(12, closed.count())):
@@ -118,6 +122,12 @@ STATES: tuple[State, ...] = (
     scene("markdown", "Markdown, code, table, formula, an image that waits for a click"),
     scene("permission", "A permission for a command"),
     scene("edit", "A permission for a change to a file; a command with hidden characters"),
+    scene("change", "A proposed change of a cell, with what it would do"),
+    scene("change-edited", "The same, edited before it is accepted", "change", press("Edit…")),
+    scene("change-tried", "It was tried: before and after", act=to_end),
+    scene("changes", "Several proposals wait"),
+    scene("changed", "Proposals that were answered", act=open_all),
+    scene("run", "A permission to run code, which could not be tried"),
     scene("question", "Questions as a form"),
     scene("plan", "A plan to approve"),
     scene("plan-comments", "A plan with a comment", "plan", commented),

@@ -15,18 +15,20 @@ from typing import Any
 
 import tornado.web
 import tornado.websocket
+from change_scenes import CHANGES, trial
 from lists import CONTEXT, FILES, RULES, cost, listed, readiness
 from scenes import SCENES, Scene, session, text
 
 HERE = Path(__file__).parent
 STATIC = HERE.parent.parent / "agent_lab" / "static"
 LIVE: dict[str, Scene] = {}
+CHATS: dict[str, list[Chat]] = {}
 TAIL = 20
 
 
 def scene_of(name: str) -> Scene:
     if name not in LIVE:
-        LIVE[name] = SCENES.get(name, SCENES["empty"])()
+        LIVE[name] = (SCENES | CHANGES).get(name, SCENES["empty"])()
     return LIVE[name]
 
 
@@ -87,12 +89,27 @@ class Events(tornado.web.RequestHandler):
         self.write({"events": older[-limit:], "more": len(older) > limit})
 
 
+class Try(tornado.web.RequestHandler):
+    """Tells its outcome after two seconds."""
+
+    async def post(self, name: str, request: str) -> None:
+        running = {"status": "running", "reason": "", "before": None, "after": None}
+        for chat in CHATS[name]:
+            chat.tell("permission_updated", request_id=request, trial=running)
+        self.set_status(202)
+        self.finish({})
+        await asyncio.sleep(2)
+        for chat in CHATS[name]:
+            chat.tell("permission_updated", request_id=request, trial=trial())
+
+
 class Chat(tornado.websocket.WebSocketHandler):
     scene: Scene
     turn: asyncio.Task[None] | None = None
 
     def open(self, name: str) -> None:
         self.scene = scene_of(name)
+        CHATS[name] = [self]
         events = self.scene.events
         after = self.get_argument("after", "")
         if after:
@@ -178,6 +195,7 @@ def application() -> tornado.web.Application:
         [
             (api + "/chat", Chat),
             (api + "/events", Events),
+            (api + "/permissions/([^/]+)/trial", Try),
             (api + r"/?(context|rules|files|)", Report),
             (r"/agent-lab/api/sessions", Listed),
             (r"/agent-lab/api/readiness", Ready),

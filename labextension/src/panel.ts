@@ -3,6 +3,7 @@ import { mountChat } from './view';
 import type { ChatHost } from './view/host';
 
 export { mountChat } from './view';
+export { followProposals } from './view/proposals';
 export { mountSessions } from './view/sessions';
 
 /** The part of anywidget's model that a chat in a cell reads. */

@@ -1,2 +1,3 @@
 import './base.css';
 import './bond.css';
+import './proposals.css';

@@ -32,10 +32,10 @@ def asking_lab(folder: Path, model_url: str) -> Iterator[Lab]:
 
 
 @contextmanager
-def telling_asking_lab(folder: Path) -> Iterator[Lab]:
-    """The same, with a model that says what it was sent."""
-    script = Path(__file__).with_name("model.toml")
-    with scripted_model(folder, script) as url, asking_lab(folder / "lab", url) as lab:
+def telling_asking_lab(folder: Path, script: str = "model.toml") -> Iterator[Lab]:
+    """The same, with a model that follows a script of this folder: it says what it was sent."""
+    file = Path(__file__).with_name(script)
+    with scripted_model(folder, file) as url, asking_lab(folder / "lab", url) as lab:
         yield lab
 
 

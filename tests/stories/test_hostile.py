@@ -329,8 +329,9 @@ def read_through(panel: Panel, watch: Watch) -> Seen:
     keys = panel.log.locator("[data-chunk]").evaluate_all("all => all.map(n => n.dataset.chunk)")
     for key in keys:
         part = panel.log.locator(f'[data-chunk="{key}"]')
-        part.evaluate("node => node.scrollIntoView({ block: 'start' })")
+        part.evaluate("node => node.dispatchEvent(new Event('beforematch', { bubbles: true }))")
         expect(part).not_to_have_class(re.compile("al-far"))
+        part.evaluate("node => node.scrollIntoView({ block: 'start' })")
         unfold(panel)
         seen.thoughts += part.get_by_role("group", name="Thinking").count()
         seen.cards += part.get_by_role("group", name=re.compile("^Tool call: ")).count()

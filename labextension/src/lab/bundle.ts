@@ -2,10 +2,12 @@
 import { PageConfig, URLExt } from '@jupyterlab/coreutils';
 
 import type { mountChat } from '../view';
+import type { followProposals } from '../view/proposals';
 import type { mountSessions } from '../view/sessions';
 
 export interface Bundle {
   readonly mountChat: typeof mountChat;
+  readonly followProposals: typeof followProposals;
   readonly mountSessions: typeof mountSessions;
 }
 

@@ -9,7 +9,7 @@ import { Widget } from '@lumino/widgets';
 import type { BegunSocket } from '../begun';
 import type { Changes } from '../changes';
 import type { ContextItem } from '../protocol';
-import type { CellPlaces, ChatHandle, ChatHost, Reference, Switch } from '../view/host';
+import type { CellPlaces, ChatHandle, ChatHost, OpenCells, Reference, Switch } from '../view/host';
 
 import { loadBundle } from './bundle';
 import { createCard } from './card';
@@ -32,6 +32,8 @@ export interface ChatOptions {
   readonly openTerminal: ((session: Session, command?: string) => void) | null;
   /** Where code of a session goes; null where there are no notebooks. */
   readonly cells: ((session: Session) => CellPlaces) | null;
+  /** Null where there are no notebooks. */
+  readonly openCells: OpenCells | null;
   /** What `@` can attach from the page around a session. */
   readonly references: (session: Session) => readonly Reference[];
   readonly openSession: (id: string) => void;
@@ -171,7 +173,7 @@ export class ChatWidget extends Widget {
   }
 
   private _host(session: Session, begun?: BegunSocket): ChatHost {
-    const { cells, changes, client, openFile, openSession, openTerminal, references, startKernel, trans, voice } =
+    const { cells, changes, client, openFile, openSession, openCells, openTerminal, references, startKernel, trans, voice } =
       this._options;
     return {
       api: client.api,
@@ -190,6 +192,7 @@ export class ChatWidget extends Widget {
         }
       }),
       ...(cells && { cells: cells(session) }),
+      ...(openCells && { openCells }),
       references: () => Promise.resolve(references(session)),
       ...(startKernel && { startKernel }),
       ...(voice && { voice }),

@@ -18,6 +18,7 @@ import { ChatWidget } from './chatWidget';
 import { Client } from './client';
 import type { Session } from './client';
 import { CommandIDs, PLUGIN_ID } from './commands';
+import { openCells } from './openCells';
 import { serverPath } from './paths';
 import { SettingSwitch } from './settings';
 import { notebookReferences, terminalReferences } from './references';
@@ -79,6 +80,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
     share(trans);
     const voice = settings ? new SettingSwitch(settings, 'voice') : undefined;
     const client = new Client(app.serviceManager.serverSettings);
+    const open = notebooks && openCells(notebooks);
     // In the order of use, the last used at the end.
     let used: ChatWidget[] = [];
     const service: IChats = {
@@ -98,6 +100,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
           trans,
           startAnew,
           cells: notebooks && (session => cellPlaces(notebooks, () => notebookOf(notebooks, session), trans)),
+          openCells: open,
           references: session => {
             const own = notebooks?.find(panel => panel.context.localPath === session.notebook?.path);
             const notebook = own ?? notebooks?.currentWidget;

@@ -21,6 +21,8 @@ export const CommandIDs = {
   sendOutput: 'agent-lab:send-output',
   /** The field at the cell that asks for another version of it. */
   changeCell: 'agent-lab:change-cell',
+  /** The next change that an agent proposes in the current notebook. */
+  nextProposal: 'agent-lab:next-proposal',
   whoWrote: 'agent-lab:who-wrote',
   removeMarks: 'agent-lab:remove-marks'
 } as const;

@@ -7,6 +7,7 @@ import { inlinePrompt } from './inlinePrompt';
 import { launcher } from './launcher';
 import { notebookButton } from './notebookButton';
 import { notifications } from './notifications';
+import { proposals } from './proposals';
 import { provenance } from './provenance';
 import { sessions } from './sessions';
 import { sidebar } from './sidebar';
@@ -17,5 +18,5 @@ export { IAlerts, IChats, INotebookChats, ISplits } from './tokens';
 
 export default [
   chats, split, sidebar, notebookButton, launcher, terminal, errorActions, notifications, sessions,
-  bridge, cellMenus, inlinePrompt, provenance
+  bridge, cellMenus, inlinePrompt, proposals, provenance
 ];

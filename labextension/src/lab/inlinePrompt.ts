@@ -65,19 +65,12 @@ class InlinePrompt extends Widget {
     });
     this._status.className = 'al-Inline-status';
     this._status.setAttribute('role', 'status');
-    // An agent's proposal for this cell is drawn here.
-    this._proposal.className = 'al-Inline-proposal';
     const line = document.createElement('div');
     line.className = 'al-Inline-line';
     line.append(this._field, this._buttons);
-    this.node.append(line, this._status, this._proposal);
+    this.node.append(line, this._status);
     this._buttons.className = 'al-Inline-buttons';
     this._offer('write');
-  }
-
-  /** Where an agent's proposal for this cell goes. */
-  get proposal(): HTMLElement {
-    return this._proposal;
   }
 
   focus(): void {
@@ -195,7 +188,11 @@ class InlinePrompt extends Widget {
       let ended = false;
       for await (const event of turnEvents(response)) {
         if (event.type === 'permission_request') {
-          this._say(trans.__('Waits for your answer in the chat: %1', event.title ?? ''));
+          this._say(
+            event.change?.cell_id === model.id
+              ? trans.__('The agent proposes a change: answer it below.')
+              : trans.__('Waits for your answer in the chat: %1', event.title ?? '')
+          );
         } else if (event.type === 'permission_resolved' || event.type === 'turn_started') {
           this._say(trans.__('Working…'));
         } else if (event.type === 'tool_call') {
@@ -240,7 +237,6 @@ class InlinePrompt extends Widget {
   private readonly _gone = new AbortController();
   private readonly _empty: boolean;
   private readonly _mode: 'command' | 'edit';
-  private readonly _proposal = document.createElement('div');
   private _session: Session | null = null;
   private readonly _status = document.createElement('div');
   private _working = false;

@@ -6,6 +6,8 @@ export interface TurnEvent {
   readonly content?: readonly { readonly type: string; readonly text?: string }[];
   readonly stop_reason?: string;
   readonly title?: string;
+  /** Of a question that is about a cell. */
+  readonly change?: { readonly cell_id: string } | null;
   readonly error?: { readonly message: string } | null;
 }
 

@@ -3,6 +3,7 @@
 import type { JSX } from 'preact';
 import { useRef } from 'preact/hooks';
 import type { Session } from '../protocol.js';
+import { WaitingChanges } from './cellChange.js';
 import type { Chat } from './chat.js';
 import { Composer } from './composer.js';
 import { ChatProvider } from './context.js';
@@ -27,6 +28,7 @@ interface AppProps {
 export function App({ chat }: AppProps): JSX.Element {
   const { session, transcript } = chat;
   const look = useKept(session);
+  const changes = session?.pending_permissions.filter(each => each.change !== null) ?? [];
   const onKey = (event: KeyboardEvent): void => {
     if (event.key === 'Escape' && !event.defaultPrevented && chat.busy && !chat.stopping) {
       event.preventDefault();
@@ -50,6 +52,7 @@ export function App({ chat }: AppProps): JSX.Element {
         <footer class="al-foot">
           {chat.trouble && <TroubleCard trouble={chat.trouble} />}
           {transcript && <PlanStrip transcript={transcript} busy={chat.busy} />}
+          {changes.length > 1 && <WaitingChanges waiting={changes} />}
           {session && session.queue.length > 0 && <Queue items={session.queue} busy={chat.busy} />}
           {session?.permission_mode === 'bypassPermissions' && <BypassLine />}
           <Composer chat={chat} session={look} busy={chat.busy} stopping={chat.stopping}

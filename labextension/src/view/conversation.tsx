@@ -127,15 +127,23 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       }
     }
   };
+  /** Draw a chunk that is far away, wherever it is: a box within a box that is not drawn has no place. */
+  const drawAt = (key: number): void => {
+    const kept = past.current;
+    const index = kept ? kept.chunks.list.findIndex(chunk => chunk.key === key) : -1;
+    if (kept && index >= 0) {
+      following.current = false;
+      kept.near = new Set([...kept.near, key]);
+      top.current = kept.heights.sum(kept.chunks.list, 0, index);
+      windowAgain();
+    }
+  };
   // The browser's own search has found words in a part that is not drawn: it goes there by itself.
   useEffect(() => {
     const found = ({ target }: Event): void => {
       const chunk = target instanceof Element ? target.closest<HTMLElement>('.al-far[data-chunk]') : null;
-      if (chunk && log.current && past.current) {
-        following.current = false;
-        past.current.near = new Set([...past.current.near, Number(chunk.dataset['chunk'])]);
-        top.current = log.current.scrollTop + chunk.getBoundingClientRect().top - log.current.getBoundingClientRect().top;
-        windowAgain();
+      if (chunk) {
+        drawAt(Number(chunk.dataset['chunk']));
       }
     };
     const element = inner.current;
@@ -155,9 +163,14 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
     if (wanted === null || !chat.reachesWanted) {
       return;
     }
-    chat.wanted = null;
     const section = [...list].reverse().find(each => (each.items[0]?.seq ?? 0) <= wanted) ?? list[0];
     const element = section && log.current?.querySelector(`[data-section="${CSS.escape(section.key)}"]`);
+    const far = section && all.find(chunk => chunk.sections.includes(section) && !near.keys.has(chunk.key));
+    if (far) {
+      drawAt(far.key);
+      return;
+    }
+    chat.wanted = null;
     if (element) {
       following.current = false;
       element.scrollIntoView();
@@ -467,7 +480,7 @@ export function ItemRow({ item, parts, last, live }: RowProps): JSX.Element | nu
           parts={parts} live={live} />
       );
     case 'permission':
-      return <PermissionCard item={item} live={live} />;
+      return <PermissionCard item={item} live={live} call={parts.calls.get(item.request.tool_call_id ?? '')} />;
     case 'plan':
       return live ? null : <PlanLine item={item} />;
     case 'turn':

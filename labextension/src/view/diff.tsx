@@ -36,9 +36,7 @@ export const Diff = memo(({ block, name }: DiffProps): JSX.Element => {
           {block.old_text === null && <span class="al-muted">{t('new file')}</span>}
         </div>
       )}
-      <div class="al-diff" tabIndex={0} role="group" aria-label={t('Change')}>
-        {lines.slice(0, most).map(line => <OneLine line={line} />)}
-      </div>
+      <DiffLines lines={lines.slice(0, most)} label={t('Change')} />
       {lines.length > most && (
         <div class="al-foot-note">
           <span>{t('{shown} of {all} lines', { shown: most, all: lines.length })}</span>
@@ -48,6 +46,15 @@ export const Diff = memo(({ block, name }: DiffProps): JSX.Element => {
     </div>
   );
 });
+
+/** Lines with their signs, in a part that scrolls. */
+export function DiffLines({ lines, label }: { lines: readonly DiffLine[]; label: string }): JSX.Element {
+  return (
+    <div class="al-diff" tabIndex={0} role="group" aria-label={label}>
+      {lines.map(line => <OneLine line={line} />)}
+    </div>
+  );
+}
 
 function OneLine({ line }: { line: DiffLine }): JSX.Element {
   const { sign, text, mark } = line;

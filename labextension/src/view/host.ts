@@ -2,7 +2,7 @@
 
 import type { BegunSocket } from '../begun.js';
 import type { Changes } from '../changes.js';
-import type { ContextItem } from '../protocol.js';
+import type { CellChange, ContextItem } from '../protocol.js';
 
 export interface ChatHost {
   /** Absolute URL of `{base_url}agent-lab/api`. */
@@ -22,6 +22,8 @@ export interface ChatHost {
   openTerminal?(command?: string): void;
   /** Where code of an answer can go. Absent where the page has no notebooks. */
   readonly cells?: CellPlaces;
+  /** Absent where the page has no notebooks. */
+  readonly openCells?: OpenCells;
   /** What the page itself can offer to `@`: cells of the notebook, the terminal beside. */
   references?(): Promise<readonly Reference[]>;
   /** Show another session in place of this one. */
@@ -44,6 +46,18 @@ export interface Switch {
   turn(on: boolean): void;
   /** Returns what ends it. */
   onChange(listener: () => void): () => void;
+}
+
+/** The cells of the notebooks that the page has open. */
+export interface OpenCells {
+  /** What people call a cell: "[7]"; undefined where it is not open, or has not run. */
+  name(notebook: string, cellId: string): string | undefined;
+  /** The cell still is what the change made of it, so the change can be taken back. */
+  canUndo(change: CellChange): boolean;
+  /** False where that is no longer so. The notebook's own undo brings the change back. */
+  undo(change: CellChange): boolean;
+  /** Calls when an answer of these may be another. Returns what ends it. */
+  watch(changed: () => void): () => void;
 }
 
 export interface CellPlaces {

@@ -5,8 +5,10 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Json, PermissionOption, PermissionRequest } from '../protocol.js';
 import type { PermissionItem, ToolItem } from '../transcript.js';
 import { useAnswerDraft } from './answerDrafts.js';
+import { ChangeCard, ChangeLine, RunTrial } from './cellChange.js';
 import { useChat } from './context.js';
 import { Diff } from './diff.js';
+import { Effects } from './effects.js';
 import { elapsed, firstLine, pretty } from './format.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
@@ -26,22 +28,34 @@ import { diffs, field, fieldsOf, toolName } from './tools.js';
 /** An answer that comes this soon (ms) after the question appeared was meant for something else. */
 const TOO_SOON = 500;
 
-/** False until a person can have read the question; what answers it is shown as not working until then. */
-export function useReady(): boolean {
+/**
+ * False until a person can have read the question; what answers it is shown as not working until then.
+ * It begins anew when `seen` becomes another: what moves the answers about.
+ */
+export function useReady(seen?: unknown): boolean {
   const [ready, set] = useState(false);
   useEffect(() => {
+    set(false);
     const timer = setTimeout(() => set(true), TOO_SOON);
     return () => clearTimeout(timer);
-  }, []);
+  }, [seen]);
   return ready;
 }
 
-export const PermissionCard = memo(({ item, live }: { item: PermissionItem; live: boolean }): JSX.Element => {
+interface CardProps {
+  readonly item: PermissionItem;
+  readonly live: boolean;
+  /** The call that it was about, where no card of its own tells of that. */
+  readonly call: ToolItem | undefined;
+}
+
+export const PermissionCard = memo(({ item, live, call }: CardProps): JSX.Element => {
   const { request } = item;
   if (item.outcome !== null || !live) {
-    return <Decided item={item} />;
+    return request.change ? <ChangeLine item={item} call={call} /> : <Decided item={item} />;
   }
-  return request.kind === 'question' ? <QuestionForm item={item} />
+  return request.change ? <ChangeCard item={item} />
+    : request.kind === 'question' ? <QuestionForm item={item} />
     : request.kind === 'plan' ? <PlanReview item={item} />
     : <ToolPermission item={item} />;
 });
@@ -134,7 +148,7 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
   const tool = chat.transcript?.items.find(
     (each): each is ToolItem => each.type === 'tool_call' && each.id === request.tool_call_id
   );
-  const ready = useReady();
+  const ready = useReady(request.effects);
   const [answered, setAnswered] = useState(false);
   const [edited, edit] = useAnswerDraft<string | undefined>(item.id, 'edited', undefined);
   const [tell, setTell] = useAnswerDraft(item.id, 'tell', '');
@@ -226,11 +240,13 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
             : null}
         {changes.map(block => <Diff block={block} />)}
         {commandName && <InputTable input={request.input} skip={new Set([commandName, 'description'])} />}
+        {tool && runsInKernel(tool) && <Effects effects={request.effects} />}
         <div class="al-options">
           {request.options.map((option, index) => (
             <OptionButton option={option} index={index} disabled={answered} ready={ready} choose={() => answer(option)} />
           ))}
         </div>
+        {tool && runsInKernel(tool) && edited === undefined && <RunTrial request={request} />}
         {request.options.some(option => option.kind.endsWith('always')) && (
           <div class="al-foot-note al-lasting">
             {t('What lasts can be seen and revoked:')}
@@ -253,6 +269,8 @@ function ToolPermission({ item }: { item: PermissionItem }): JSX.Element {
     </AskFrame>
   );
 }
+
+const runsInKernel = ({ name }: ToolItem): boolean => /^mcp__agent_lab__run_(?:code|cell)$/.test(name);
 
 /** What is asked, as a question; the agent's own words where the kind of tool says too little. */
 function heading(request: PermissionRequest, tool: ToolItem | undefined): string {
@@ -283,7 +301,7 @@ interface OptionProps {
   choose(): void;
 }
 
-function OptionButton({ option, index, disabled, ready, choose }: OptionProps): JSX.Element {
+export function OptionButton({ option, index, disabled, ready, choose }: OptionProps): JSX.Element {
   const rejects = option.kind.startsWith('reject');
   return (
     <button type="button" class="al-option" disabled={disabled} aria-disabled={!ready} aria-label={option.label.replaceAll('`', '')}

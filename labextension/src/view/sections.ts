@@ -80,6 +80,8 @@ export interface Layout {
   readonly children: ReadonlyMap<string, readonly Item[]>;
   /** What was decided about a call, by its id. */
   readonly decisions: ReadonlyMap<string, PermissionItem>;
+  /** The calls that only what was asked about them tells of, by their ids. */
+  readonly calls: ReadonlyMap<string, ToolItem>;
 }
 
 const SHORTEST_RUN = 3;
@@ -93,9 +95,11 @@ export function layout(items: readonly Item[], fold: boolean): Layout {
   );
   const children = new Map<string, Item[]>();
   const decisions = new Map<string, PermissionItem>();
+  const calls = new Map<string, ToolItem>();
   const top: Item[] = [];
   for (const item of items) {
     if (item.type === 'tool_call' && told.has(item.id)) {
+      calls.set(item.id, item);
       continue;
     }
     const parent = 'parent_tool_call_id' in item ? item.parent_tool_call_id : null;
@@ -119,7 +123,7 @@ export function layout(items: readonly Item[], fold: boolean): Layout {
       top.push(item);
     }
   }
-  return { rows: fold ? folded(top) : top.map(item => ({ type: 'item', item })), children, decisions };
+  return { rows: fold ? folded(top) : top.map(item => ({ type: 'item', item })), children, decisions, calls };
 }
 
 /** A decided tool permission is told on its call's line, unless there is more to say than the choice. */

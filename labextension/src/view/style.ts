@@ -1,5 +1,6 @@
 /** Puts the panel's one style sheet where the panel is: the page, or the shadow tree it sits in. */
 
+import cellChange from './cellChange.css';
 import composer from './composer.css';
 import conversation from './conversation.css';
 import details from './details.css';
@@ -17,7 +18,7 @@ export function install(root: HTMLElement): () => void {
   if (!used) {
     const sheet = document.createElement('style');
     sheet.dataset['agentLab'] = '';
-    sheet.textContent = css + conversation + details + composer + sessions + dial;
+    sheet.textContent = css + conversation + details + composer + sessions + dial + cellChange;
     home.append(sheet);
     used = { sheet, count: 0 };
     users.set(home, used);

@@ -3,6 +3,7 @@
 import type { JSX } from 'preact';
 import type { Json, ToolContent } from '../protocol.js';
 import type { ToolItem } from '../transcript.js';
+import { CellChangeView } from './cellChange.js';
 import { useChat } from './context.js';
 import { Diff } from './diff.js';
 import { pretty } from './format.js';
@@ -23,7 +24,8 @@ export function ToolBody({ item }: { item: ToolItem }): JSX.Element {
       <Places item={item} />
       <Input item={item} />
       {shown.map(block => (
-        <Content block={block} name={`${item.id}:${item.content.indexOf(block)}`} markdown={isSubAgent(item)} />
+        <Content block={block} name={`${item.id}:${item.content.indexOf(block)}`} markdown={isSubAgent(item)}
+          done={item.status === 'completed'} />
       ))}
       {settled && shown.every(empty) && item.raw_output !== null && <Output name={`${item.id}:raw`} text={pretty(item.raw_output)} />}
       {settled && item.raw_output === null && shown.every(empty) && <div class="al-foot-note">{t('No output')}</div>}
@@ -99,9 +101,11 @@ interface ContentProps {
   readonly block: ToolContent;
   readonly name: string;
   readonly markdown: boolean;
+  /** The call has ended well. */
+  readonly done: boolean;
 }
 
-function Content({ block, name, markdown }: ContentProps): JSX.Element | null {
+function Content({ block, name, markdown, done }: ContentProps): JSX.Element | null {
   switch (block.type) {
     case 'text':
       return markdown ? <div class="al-answer"><Markdown text={block.text} done /></div> : <Output name={name} text={block.text} />;
@@ -120,11 +124,8 @@ function Content({ block, name, markdown }: ContentProps): JSX.Element | null {
       return block.text ? <Output name={name} text={block.text} /> : <div class="al-foot-note"><Visible text={block.name || block.uri} /></div>;
     case 'diff':
       return <Diff block={block} name={name} />;
-    case 'cell_diff': {
-      const { notebook, cell_id, old_source, new_source } = block.change;
-      const path = `${notebook} · ${cell_id}`;
-      return <Diff block={{ type: 'diff', path, old_text: old_source, new_text: new_source ?? '', line: null }} name={name} />;
-    }
+    case 'cell_diff':
+      return <CellChangeView change={block.change} done={done} />;
   }
 }
 

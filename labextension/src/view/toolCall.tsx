@@ -53,7 +53,7 @@ function ToolCardView({ item, decision, children_, parts, live }: ToolCardProps)
 const Same = memo((props: Omit<ToolCardProps, 'parts'> & { readonly nest: Layout | undefined }): JSX.Element => (
   <ToolCardView {...props} parts={props.nest ?? NOTHING} />
 ));
-const NOTHING: Layout = { rows: [], children: new Map(), decisions: new Map() };
+const NOTHING: Layout = { rows: [], children: new Map(), decisions: new Map(), calls: new Map() };
 
 export function ToolCard({ parts, ...props }: ToolCardProps): JSX.Element {
   return <Same {...props} nest={props.children_ ? parts : undefined} />;

@@ -2,6 +2,7 @@
 
 import type { DiffBlock, Json, ToolContent } from '../protocol.js';
 import type { ToolItem } from '../transcript.js';
+import { cellDiffs } from './cellChangeWords.js';
 import { diffCounts } from './diffLines.js';
 import { firstLine } from './format.js';
 import { t } from './i18n.js';
@@ -128,7 +129,7 @@ export interface ResultText {
 
 /** What came of it, in a few letters at the line's right. */
 export function toolResult(item: ToolItem): ResultText {
-  const counts = diffCounts(diffs(item.content));
+  const counts = diffCounts([...diffs(item.content), ...cellDiffs(item.content)]);
   if (item.status === 'failed') {
     return { ...counts, text: failure(item), tone: 'error' };
   }

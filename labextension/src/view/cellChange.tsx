@@ -1,0 +1,345 @@
+/** An agent's change of a cell: proposed with its diff, its effects and a trial; answered; then one quiet line. */
+
+import type { JSX } from 'preact';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
+import type { AnswerCommand, CellChange, PermissionOption, PermissionRequest } from '../protocol.js';
+import type { PermissionItem, ToolItem } from '../transcript.js';
+import type { AnswerDrafts } from './answerDrafts.js';
+import { changeLines, changeName, changeTitle, doneChange, editedInput, isEditable, isTriable } from './cellChangeWords.js';
+import type { CellName } from './cellChangeWords.js';
+import { useChat } from './context.js';
+import { DiffLines } from './diff.js';
+import { diffLines } from './diffLines.js';
+import { Effects } from './effects.js';
+import { firstLine } from './format.js';
+import { t, tn } from './i18n.js';
+import { Icon } from './icons.js';
+import { useKept } from './kept.js';
+import { Line } from './line.js';
+import { AskFrame, OptionButton, rejection, useReady } from './permission.js';
+import { request as send } from './request.js';
+import type { Requester } from './request.js';
+import { hides, Visible } from './text.js';
+import { TrialView } from './trialView.js';
+
+const FIRST = 40;
+const EDITED = 'source';
+
+export type Answer = Omit<AnswerCommand, 'type'>;
+
+/** Raises Refused, with the server's words. */
+export const tryOut = (host: Requester, sessionId: string, requestId: string): Promise<unknown> =>
+  send(host, 'POST', `sessions/${encodeURIComponent(sessionId)}/permissions/${encodeURIComponent(requestId)}/trial`, {});
+
+export interface FormProps {
+  readonly request: PermissionRequest;
+  /** What the person has begun to write: kept by the tab. */
+  readonly drafts: AnswerDrafts;
+  /** True when the server took it. */
+  answer(answer: Answer): Promise<boolean>;
+  tryIt(): Promise<unknown>;
+  stop?(): void;
+}
+
+interface Form {
+  readonly body: JSX.Element;
+  onKey(event: KeyboardEvent): void;
+}
+
+/** What a proposal shows and how it is answered, wherever it stands. */
+export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProps): Form {
+  const id = request.request_id;
+  const kept = drafts.get(id);
+  const [edited, setEdited] = useState<string | undefined>(() => kept?.[EDITED] as string | undefined);
+  const [tell, setTell] = useState(() => (kept?.['tell'] as string | undefined) ?? '');
+  const [answered, setAnswered] = useState(false);
+  const begun = useRef(false);
+  // Effects that come late move the buttons: what was meant for another place is not taken then.
+  const ready = useReady(request.effects);
+  const change = request.change!;
+  const no = rejection(request);
+  const yes = request.options.find(option => option.kind === 'allow_once');
+  const edit = (source: string | undefined): void => {
+    drafts.set(id, EDITED, source);
+    setEdited(source);
+  };
+  const write = (words: string): void => {
+    drafts.set(id, 'tell', words || undefined);
+    setTell(words);
+  };
+  const choose = (option: PermissionOption, message?: string): void => {
+    if (answered || !ready) {
+      return;
+    }
+    setAnswered(true);
+    const allows = option.kind.startsWith('allow');
+    void answer({
+      request_id: id, option_id: option.option_id,
+      ...(message ? { message } : {}), ...(allows ? editedInput(change, edited) : {})
+    }).then(ok => setAnswered(ok));
+  };
+  const onKey = (event: KeyboardEvent): void => {
+    const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLTextAreaElement;
+    const option = request.options[Number(event.key) - 1];
+    const bare = !event.ctrlKey && !event.metaKey && !event.altKey;
+    if (event.key === 'Escape' && !event.defaultPrevented) {
+      event.preventDefault();
+      if (edited !== undefined && typing) {
+        edit(undefined);
+      } else if (typing && tell) {
+        write('');
+      } else if (no) {
+        choose(no);
+      } else if (ready) {
+        stop?.();
+      }
+    } else if (event.key === 'Enter' && (event.ctrlKey || event.metaKey) && edited !== undefined && yes) {
+      event.preventDefault();
+      choose(yes);
+    } else if (!typing && /^[1-9]$/.test(event.key) && option && bare) {
+      event.preventDefault();
+      choose(option);
+    } else if (!typing && (event.key === 'ArrowDown' || event.key === 'ArrowUp')) {
+      event.preventDefault();
+      const options = [...(event.currentTarget as HTMLElement).querySelectorAll<HTMLElement>('.al-option')];
+      const now = options.indexOf(document.activeElement as HTMLElement);
+      options[(now + (event.key === 'ArrowDown' ? 1 : -1) + options.length) % options.length]?.focus();
+    }
+  };
+  const body = (
+    <div class="al-ask-body">
+      {edited === undefined
+        ? <CellDiff change={change} />
+        : (
+          <div>
+            <textarea class="al-edit" value={edited} rows={Math.min(16, edited.split('\n').length + 1)}
+              aria-label={t('New source of the cell')} spellcheck={false}
+              ref={element => {
+                // One that comes back with a reload takes the focus from nothing.
+                if (element && begun.current) {
+                  begun.current = false;
+                  element.focus();
+                }
+              }}
+              onInput={event => edit(event.currentTarget.value)} />
+            {/* A field shows such characters as nothing at all. */}
+            {hides(edited) && <pre class="al-detail" tabIndex={0}><Visible text={edited} /></pre>}
+            <div class="al-foot-note">
+              <span>{t('Accept takes what stands here.')}</span>
+              <button type="button" class="al-link" onClick={() => edit(undefined)}>{t('As it was proposed')}</button>
+            </div>
+            <DiffLines lines={diffLines(change.old_source, edited).slice(0, FIRST)} label={t('Change')} />
+          </div>
+        )}
+      {isTriable(change) && edited === undefined && <Effects effects={request.effects} />}
+      <div class="al-options">
+        {request.options.map((option, index) => (
+          <OptionButton option={option} index={index} disabled={answered} ready={ready} choose={() => choose(option)} />
+        ))}
+      </div>
+      <div class="al-change-more">
+        {isEditable(change) && edited === undefined && (
+          <button type="button" class="al-button" disabled={answered} onClick={() => {
+            begun.current = true;
+            edit(change.new_source ?? '');
+          }}>
+            <Icon name="edit" />{t('Edit…')}
+          </button>
+        )}
+        {isTriable(change) && edited === undefined && <TryButton request={request} tryIt={tryIt} />}
+      </div>
+      {request.trial && edited === undefined && (
+        <TrialView trial={request.trial} instead={t('You can accept it, run it, and undo it if it is not better.')} />
+      )}
+      {no && (
+        <form class="al-tell" onSubmit={event => {
+          event.preventDefault();
+          if (tell.trim()) {
+            choose(no, tell.trim());
+          }
+        }}>
+          <input class="al-field" value={tell} aria-label={t('Reject and tell it why')}
+            placeholder={t('Reject and tell it why')} onInput={event => write(event.currentTarget.value)} />
+          <button type="submit" class="al-button" disabled={!tell.trim() || answered}>{t('Tell it')}</button>
+        </form>
+      )}
+    </div>
+  );
+  return { body, onKey };
+}
+
+/** Starts a trial; why it could not be started is said beside it. */
+export function TryButton({ request, tryIt }: { request: PermissionRequest; tryIt(): Promise<unknown> }): JSX.Element {
+  const [asked, ask] = useState(false);
+  const [trouble, tell] = useState('');
+  const runs = asked || request.trial?.status === 'running';
+  return (
+    <>
+      <button type="button" class="al-button" aria-disabled={runs} title={t('Run it in a copy of the kernel, which stays as it is')}
+        onClick={() => {
+          if (!runs) {
+            ask(true);
+            tell('');
+            tryIt()
+              .catch((error: unknown) => tell(error instanceof Error ? error.message : String(error)))
+              .finally(() => ask(false));
+          }
+        }}>
+        <Icon name="run" />{request.trial && !runs ? t('Try again') : t('Try')}
+      </button>
+      {trouble && <span class="al-error" role="alert"><Visible text={trouble} /></span>}
+    </>
+  );
+}
+
+/** The lines of a change, as coloured lines that also say − and +. */
+export function CellDiff({ change }: { change: CellChange }): JSX.Element {
+  const [most, show] = useState(FIRST);
+  const lines = useMemo(() => changeLines(change), [change]);
+  return (
+    <div class="al-diff-box">
+      <DiffLines lines={lines.slice(0, most)} label={t('Change')} />
+      {lines.length > most && (
+        <div class="al-foot-note">
+          <span>{t('{shown} of {all} lines', { shown: most, all: lines.length })}</span>
+          <button type="button" class="al-link" onClick={() => show(most * 10)}>{t('Show more')}</button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function useCellName(): CellName {
+  const { openCells } = useChat().host;
+  return (notebook, cell) => openCells?.name(notebook, cell);
+}
+
+/** In the conversation, while it waits. */
+export function ChangeCard({ item }: { item: PermissionItem }): JSX.Element {
+  const chat = useChat();
+  const { request } = item;
+  const name = useCellName();
+  const form = useChangeForm({
+    request,
+    drafts: chat.answers,
+    answer: given => {
+      const sent = chat.answer(given);
+      chat.composer.focus();
+      return sent;
+    },
+    tryIt: () => tryOut(chat.host, chat.host.sessionId, request.request_id),
+    stop: () => chat.stop()
+  });
+  return (
+    <AskFrame item={item} icon="edit" title={changeTitle(request, name)} sub={placeOf(request.change!)} onKey={form.onKey}>
+      {form.body}
+    </AskFrame>
+  );
+}
+
+/** Several proposals wait: one button for all of them. */
+export function WaitingChanges({ waiting }: { waiting: readonly PermissionRequest[] }): JSX.Element {
+  const chat = useChat();
+  // Asked anew with each one that comes: nobody accepts what came under the pointer.
+  const ready = useReady(waiting.map(each => each.request_id).join());
+  return (
+    <div class="al-waiting-changes">
+      <span>{tn('{n} cell change waits for you', '{n} cell changes wait for you', waiting.length)}</span>
+      <button type="button" class="al-button" aria-disabled={!ready}
+        onClick={() => ready && waiting.forEach(each => void chat.answer(acceptance(each, chat.answers)))}>
+        <Icon name="check" />{t('Accept all ({n})', { n: waiting.length })}
+      </button>
+    </div>
+  );
+}
+
+/** The answer that takes a proposal as it stands, with what the person has edited. */
+export function acceptance(request: PermissionRequest, drafts: AnswerDrafts): Answer {
+  const option = request.options.find(each => each.kind === 'allow_once');
+  const edited = drafts.get(request.request_id)?.[EDITED] as string | undefined;
+  return {
+    request_id: request.request_id, option_id: option?.option_id ?? '',
+    ...(request.change ? editedInput(request.change, edited) : {})
+  };
+}
+
+const placeOf = ({ notebook, cell_type }: CellChange): string =>
+  cell_type === 'code' ? notebook : `${notebook} · ${cell_type}`;
+
+/** What became of a proposal; open, the change. */
+export function ChangeLine({ item, call }: { item: PermissionItem; call: ToolItem | undefined }): JSX.Element {
+  const { request, message } = item;
+  const [open, set] = useKept<boolean>(`open:${item.id}`, false);
+  const name = useCellName();
+  const chosen = request.options.find(option => option.option_id === item.option_id);
+  const accepted = item.outcome === 'selected' && chosen?.kind.startsWith('allow') === true;
+  const change = (accepted && call && doneChange(call.content)) || request.change!;
+  const failed = accepted && call?.status === 'failed';
+  const lines = useMemo(() => changeLines(change), [change]);
+  const count = (sign: string): number => lines.filter(line => line.sign === sign).length;
+  const words =
+    item.outcome !== 'selected' ? t('not answered')
+    : !accepted ? t('rejected')
+    : failed ? t('accepted, but not done')
+    : change.new_source !== request.change!.new_source ? t('accepted as you edited it')
+    : t('accepted');
+  const why = failed ? call.content.map(block => (block.type === 'text' ? block.text : '')).filter(Boolean).join('\n') : '';
+  const title = changeName(request, name);
+  return (
+    <>
+      <div class="al-change-line">
+        <Line label={t('Proposal: {title}', { title })} icon="edit" name={title} target={words} prose open={open} toggle={() => set(!open)} card
+          meta={<><span class="al-plus">+{count('+')}</span> <span class="al-minus">−{count('−')}</span></>}>
+          <div class="al-card-body"><CellDiff change={change} /></div>
+        </Line>
+        {accepted && call?.status === 'completed' && <UndoChange change={change} />}
+      </div>
+      {why && <div class="al-told al-error"><Icon name="warning" /><span><Visible text={firstLine(why)} /></span></div>}
+      {message && (
+        <div class="al-told"><Icon name="back" /><span class="al-strong">{t('You')}</span><span><Visible text={message} /></span></div>
+      )}
+    </>
+  );
+}
+
+/** A change inside a tool's card; `done`: it stands in the notebook. */
+export function CellChangeView({ change, done }: { change: CellChange; done: boolean }): JSX.Element {
+  return (
+    <>
+      <CellDiff change={change} />
+      {done && <UndoChange change={change} />}
+    </>
+  );
+}
+
+/** There as long as the cell still is what the change made of it. */
+function UndoChange({ change }: { change: CellChange }): JSX.Element | null {
+  const { openCells } = useChat().host;
+  const [can, set] = useState(() => openCells?.canUndo(change) ?? false);
+  useEffect(() => {
+    const look = (): void => set(openCells?.canUndo(change) ?? false);
+    look();
+    return openCells?.watch(look);
+  }, [openCells, change]);
+  return can
+    ? (
+      <button type="button" class="al-button al-quiet al-undo" title={t('Put the cell back as it was')}
+        onClick={() => set(openCells?.undo(change) === false)}>
+        <Icon name="back" />{t('Undo')}
+      </button>
+    )
+    : null;
+}
+
+/** A trial of code that asks for a permission to run; below the answers, which it must not move. */
+export function RunTrial({ request }: { request: PermissionRequest }): JSX.Element {
+  const { host } = useChat();
+  return (
+    <>
+      <div class="al-change-more">
+        <TryButton request={request} tryIt={() => tryOut(host, host.sessionId, request.request_id)} />
+      </div>
+      {request.trial && <TrialView trial={request.trial} />}
+    </>
+  );
+}

@@ -10,7 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from agent_lab.kernel.text import inert
-from agent_lab.protocol.events import Event, Session, TurnEnded, UserMessage
+from agent_lab.protocol.events import (
+    Event,
+    PermissionRequest,
+    Session,
+    TurnEnded,
+    UserMessage,
+)
 from agent_lab.protocol.transcript import (
     Fold,
     Item,
@@ -80,6 +86,14 @@ class Answer:
         """What is to be said of a turn that ended early and is a success all the same, else ""."""
         reason = self.ended.stop_reason if self.ended is not None else ""
         return ENDINGS[reason] if reason.startswith("max_") else ""
+
+    @property
+    def waiting(self) -> PermissionRequest | None:
+        """What the agent asks the person now."""
+        for item in self._items():
+            if isinstance(item, PermissionItem):
+                return item.request
+        return None
 
     # ------------------------------------------------------------ as a whole
 

@@ -123,7 +123,8 @@ def wait(
     session = client.session(sent.session_id)
     if session is None:
         raise Conflict("The session was ended meanwhile.", "session_ended")
-    answer = Answer(session, question.id, sent.turn_id)
+    panel = "" if decide is not None else " in the Agent panel"
+    answer = Answer(session, question.id, sent.turn_id, panel)
     showing = _InPlace(answer) if in_place else _AsItComes(answer)
     if sent.turn_id is None:
         showing.waits(busy)

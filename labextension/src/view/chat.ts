@@ -130,7 +130,9 @@ export class Chat {
           this.lostAt = state.name === 'lost' ? state.since : state.name === 'connecting' ? this.lostAt : 0;
           this.touch();
         }
-      }
+      },
+      undefined,
+      this.host.openWire?.bind(this.host)
     );
   }
 

@@ -2,6 +2,7 @@
 
 import type { Changes } from '../changes.js';
 import type { ContextItem } from '../protocol.js';
+import type { Wire } from '../socket.js';
 
 export interface ChatHost {
   /** Absolute URL of `{base_url}agent-lab/api`. */
@@ -15,6 +16,8 @@ export interface ChatHost {
   fetch(input: string, init?: RequestInit): Promise<Response>;
   /** The address to open for a WebSocket URL under `wsApi`; adds a token where there is no cookie. */
   socketUrl(path: string): string;
+  /** What carries the session's frames, where that is no WebSocket of the browser's. */
+  openWire?(url: string): Wire;
   openFile?(path: string, line?: number): void;
   openTerminal?(command?: string): void;
   /** Where code of an answer can go. Absent where the page has no notebooks. */

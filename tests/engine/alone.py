@@ -94,10 +94,10 @@ def wait_until(is_true: Callable[[], bool]) -> None:
 class Widget:
     """The front end of an `AgentChat()`: its state, and what is said to it and by it."""
 
-    def __init__(self, kernel: Kernel, code: str = "from agent_lab import AgentChat\nAgentChat()"):
+    def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.said: list[Json] = []
-        ran = kernel.run(code)
+        ran = kernel.run("from agent_lab import AgentChat\nchat = AgentChat()\nchat")
         assert ran.status == "ok", ran.text
         view = "application/vnd.jupyter.widget-view+json"
         self.id = next(

@@ -70,7 +70,9 @@ def test_the_panel_over_the_widget(alone: Alone) -> None:
         kernel.run(LOAD)
         kernel.run("frame = list(range(7))")
         widget = Widget(kernel)
-        session_id, over_widget = kernel.run("print(chat.session_id, chat.over_widget)").text.split()
+        session_id, over_widget = kernel.run(
+            "print(chat.session_id, chat.over_widget)"
+        ).text.split()
         assert over_widget == "True"
 
         widget.tell(kind="open", socket=1, session_id=session_id, tail=20)

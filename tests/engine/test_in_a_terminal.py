@@ -25,6 +25,8 @@ def test_ask_and_leave(alone: Alone) -> None:
     assert "idle" in status
     assert len(running) == 1
     assert alone.agents() == []
+    runs = [json.loads(file.read_bytes()) for file in alone.data.glob("run/*/meta.json")]
+    assert [run["ended"] for run in runs] == [True], "it was not ended in good order"
 
 
 def test_what_the_agent_asks_is_answered_where_it_was_asked(alone: Alone) -> None:

@@ -125,3 +125,19 @@ def test_the_panel_over_the_widget(alone: Alone) -> None:
     assert (missing["status"], json.loads(missing["body"])["reason"]) == (404, "not_offered")
     assert reject["type"] == "reject"
     assert (closed["socket"], closed["code"]) == (2, 4404)
+
+
+def test_an_answer_by_magic_where_no_cell_waits(alone: Alone) -> None:
+    with alone.kernel() as (kernel, _):
+        kernel.run(LOAD)
+        assert kernel.run("%agent bash: touch made.txt").status == "ok"
+        wait_until(lambda: "Allow once" in kernel.run("%agent answer").text)
+        assert not (alone.work / "made.txt").exists()
+        wrong = kernel.run("%agent answer 9")
+        told = kernel.run("%agent answer 1")
+        wait_until((alone.work / "made.txt").exists)
+        after = kernel.run("%agent answer")
+
+    assert "number from 1 to" in wrong.text
+    assert told.text == "Told the agent."
+    assert "asks nothing" in after.text

@@ -10,7 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 
 from agent_lab.kernel.text import inert
-from agent_lab.protocol.events import Event, Session, TurnEnded, UserMessage
+from agent_lab.protocol.events import (
+    Event,
+    PermissionRequest,
+    Session,
+    TurnEnded,
+    UserMessage,
+)
 from agent_lab.protocol.transcript import (
     Fold,
     Item,
@@ -40,10 +46,18 @@ _MARKS = re.compile(r"([\\`*_{}\[\]<>#+!|~$&-])")
 class Answer:
     """The answer to one prompt. Feed it the session's events, of which it takes those of its turn.
 
-    `turn_id` is None while the prompt waits in the queue.
+    `turn_id` is None while the prompt waits in the queue. `panel` says where the person answers
+    what the agent asks.
     """
 
-    def __init__(self, session: Session, prompt_id: str, turn_id: str | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        prompt_id: str,
+        turn_id: str | None = None,
+        panel: str = " in the Agent panel",
+    ) -> None:
+        self._panel = panel
         self._fold = Fold(session)
         self.prompt_id = prompt_id
         self._shown: dict[str, str] = {}
@@ -81,6 +95,14 @@ class Answer:
         reason = self.ended.stop_reason if self.ended is not None else ""
         return ENDINGS[reason] if reason.startswith("max_") else ""
 
+    @property
+    def waiting(self) -> PermissionRequest | None:
+        """What the agent asks the person now."""
+        for item in self._items():
+            if isinstance(item, PermissionItem):
+                return item.request
+        return None
+
     # ------------------------------------------------------------ as a whole
 
     def markdown(self) -> str:
@@ -92,7 +114,7 @@ class Answer:
                     lines.append(f"- {_literal(_tool(item))}")
                     continue
                 case PermissionItem(request=request):
-                    said = f"**Waiting for you in the Agent panel:** {_literal(request.title)}"
+                    said = f"**Waiting for you{self._panel}:** {_literal(request.title)}"
                 case NoticeItem():
                     said = f"*{_literal(_flat(item.text))}*"
                 case MessageItem():
@@ -109,7 +131,7 @@ class Answer:
 
     def plain(self) -> str:
         """The same for a place without markdown."""
-        parts = [_plain(item) for item in self._items()]
+        parts = [_plain(item, self._panel) for item in self._items()]
         return "\n".join(part for part in (*parts, self.note) if part.strip())
 
     # ------------------------------------------------------------ as it comes
@@ -120,7 +142,7 @@ class Answer:
 
     def _news(self) -> Iterator[str]:
         for item in self._items():
-            text = _plain(item, running=True)
+            text = _plain(item, self._panel, running=True)
             key = f"{type(item).__name__}:{item.id}"
             before = self._shown.get(key, "")
             if text == before:
@@ -146,14 +168,14 @@ class Answer:
                     yield item
 
 
-def _plain(item: Item, running: bool = False) -> str:
+def _plain(item: Item, panel: str, running: bool = False) -> str:
     match item:
         case MessageItem():
             return inert(item.text)
         case ToolItem():
             return f"* {inert(_flat(item.title) if running else _tool(item))}"
         case PermissionItem(request=request):
-            return f"? Waiting for you in the Agent panel: {inert(_flat(request.title))}"
+            return f"? Waiting for you{panel}: {inert(_flat(request.title))}"
         case NoticeItem():
             return f"! {inert(_flat(item.text))}"
         case _:

@@ -15,15 +15,16 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from agent_lab.protocol.brief import Brief
+from agent_lab.kernel import own
+from agent_lab.protocol.asking import Question, Sent, Sessions
 from agent_lab.protocol.errors import AgentLabError, NotFound, Unavailable
-from agent_lab.protocol.events import ContextItem, Event, Session, TextBlock, decode_event
+from agent_lab.protocol.events import Event, Session, decode_event
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
@@ -46,40 +47,35 @@ class NoServer(AgentLabError):
     default_reason = "no_server"
 
 
-class Sent(Struct, frozen=True):
-    """What became of a question: a turn, or a place in the queue. It lies after the seq `after`.
-    `notebook`: the path of the one whose session it went to."""
-
-    session_id: str
-    after: int = 0
-    turn_id: str | None = None
-    queued: str | None = None
-    notebook: str | None = None
-
-
-class Sessions(Struct, frozen=True):
-    sessions: tuple[Brief, ...]
-    current: str | None
-
-
 class _Refusal(Struct, frozen=True):
     message: str = ""
     reason: str = ""
     files: tuple[str, ...] = ()
 
 
-class Question(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A prompt and whom it goes to. The same `id` twice is one turn."""
+class Events(Protocol):
+    """The events of a session, one after another; `close` ends them from any thread."""
 
-    id: str
-    content: tuple[TextBlock, ...]
-    context: tuple[ContextItem, ...] = ()
-    session_id: str = ""
-    new: bool = False
-    agent: str | None = None
-    model: str | None = None
-    plan: bool = False
-    without: tuple[Literal["since"], ...] = ()
+    def __iter__(self) -> Iterator[Event]: ...
+    def close(self) -> None: ...
+
+
+class Door(Protocol):
+    """What this side asks of whoever has the sessions. From any thread; every call raises
+    AgentLabError with a sentence that names the next step."""
+
+    @property
+    def is_own(self) -> bool:
+        """Are the sessions in this very process?"""
+        ...
+
+    def session(self, session_id: str = "") -> Session | None: ...
+    def open_session(self) -> Session: ...
+    def resume(self, session_id: str) -> Session: ...
+    def sessions(self) -> Sessions: ...
+    def prompt(self, question: Question) -> Sent: ...
+    def cancel(self, session_id: str = "", prompt_id: str = "") -> None: ...
+    def follow(self, session_id: str, after: int) -> Events: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +91,10 @@ class KernelClient:
     secret: str
     kernel_id: str
     folder: str = ""
+
+    @property
+    def is_own(self) -> bool:
+        return False
 
     def session(self, session_id: str = "") -> Session | None:
         """The session of this kernel, or that one; None: there is none yet."""
@@ -285,16 +285,32 @@ def _error(status: int, refusal: _Refusal) -> AgentLabError:
     return kind(message, refusal.reason or None)
 
 
-def connect(environment: Mapping[str, str] | None = None) -> KernelClient:
-    """The door of this very kernel. Raises NoServer with what to start."""
-    seen = os.environ if environment is None else environment
-    url, secret = seen.get("AGENT_LAB_URL"), seen.get("AGENT_LAB_KERNEL_SECRET")
-    if not url or not secret:
+def connect() -> Door:
+    """The door of this very kernel: to the server that started it, else to an engine of its own.
+
+    A server that is away for a moment is not replaced: the conversation would be in two places.
+    Raises NoServer with what to start.
+    """
+    server = server_door()
+    if server is not None:
+        return server
+    # Half of what a server gives its kernels is a server's kernel still.
+    door = own.door() if "AGENT_LAB_URL" not in os.environ else None
+    if door is None:
         raise NoServer(
             "Neither this kernel nor this terminal was started by a Jupyter server with Agent Lab, "
-            "so there is no agent to ask. Install it where Jupyter runs (`pip install agent-lab`), "
-            "start `jupyter lab` and open this notebook there."
+            "and there is no claude that could be started here, so there is no agent to ask. "
+            "Install one (`pip install 'agent-lab[claude]'`), or install Agent Lab where Jupyter "
+            "runs, start `jupyter lab` and open this notebook there."
         )
+    return door
+
+
+def server_door() -> KernelClient | None:
+    """The door to the server that started this kernel, None: none of ours did."""
+    url, secret = os.environ.get("AGENT_LAB_URL"), os.environ.get("AGENT_LAB_KERNEL_SECRET")
+    if not url or not secret:
+        return None
     return KernelClient(url, secret, kernel_id() or "", _folder())
 
 

@@ -8,7 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Verb = Literal[
-    "ask", "fix", "status", "stop", "sessions", "resume", "usage", "watch", "unwatch", "help"
+    "ask",
+    "fix",
+    "status",
+    "stop",
+    "sessions",
+    "resume",
+    "usage",
+    "watch",
+    "unwatch",
+    "answer",
+    "trust",
+    "help",
 ]
 Condition = Literal["error", "idle", "when"]
 
@@ -37,6 +48,8 @@ WORDS: Mapping[str, str] = {
     "resume": "go on with another session",
     "usage": "what this session took",
     "watch": "ask when something happens",
+    "answer": "answer what the agent asks, where there is no panel",
+    "trust": "whether the agent obeys this folder's own settings, where there is no panel",
 }
 
 HELP = """Ask the agent of this notebook.
@@ -57,6 +70,11 @@ HELP = """Ask the agent of this notebook.
 %agent watch when EXPR [-- question]    ask once, when EXPR is true after a cell
 %agent watch                            what is watched
 %agent watch stop                       watch no more
+
+Without a Jupyter server of Agent Lab the agent runs in this very process. `AgentChat()` shows its
+panel in a notebook; elsewhere there are
+%agent answer [N]     what the agent asks, or answer it with the choice of that number
+%agent trust [yes|no] what in this folder the agent would obey, or decide about it
 
 The answer appears in the Agent panel and the cell returns at once; with --wait the answer
 appears below the cell.
@@ -93,6 +111,8 @@ class Request:
     again: bool = False
     condition: Condition | None = None
     expression: str = ""
+    choice: int | None = None
+    trust: bool | None = None
 
     @property
     def names_context(self) -> bool:
@@ -140,6 +160,11 @@ def parse(line: str, cell: str | None = None) -> Request:
         if not after:
             raise ValueError("Name the session: %agent resume ID. `%agent sessions` lists them.")
         return replace(_alone(request, "resume"), session=after)
+    if cell is None and word == "answer" and (not after or after.isdecimal()):
+        return replace(_alone(request, "answer"), choice=int(after) if after else None)
+    if cell is None and word == "trust" and after in ("", "yes", "no"):
+        decision = {"yes": True, "no": False}.get(after)
+        return replace(_alone(request, "trust"), trust=decision)
     if cell is None and not after and (verb := _ALONE.get(word)) is not None:
         return _alone(request, verb)
     question = "\n".join(part for part in (rest, body) if part)

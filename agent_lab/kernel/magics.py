@@ -14,18 +14,20 @@ from IPython.core.error import UsageError
 from IPython.core.inputtransformer2 import EscapedCommand
 from IPython.core.magic import no_var_expand
 
-from agent_lab.kernel import channel
-from agent_lab.kernel.client import KernelClient, Question, Sent, Sessions, connect
+from agent_lab.kernel import channel, own
+from agent_lab.kernel.client import Door, connect
 from agent_lab.kernel.completion import Completion
 from agent_lab.kernel.context import Done, Recorder, parent_of, request_of
+from agent_lab.kernel.deciding import answer, decide, may_ask, words_of
 from agent_lab.kernel.grammar import Request, help_text, parse
 from agent_lab.kernel.involved import named
 from agent_lab.kernel.runs import Runs
-from agent_lab.kernel.showing import Line, changes_in_place, show, show_when_known
+from agent_lab.kernel.showing import Line, changes_in_place, show, show_when_known, write
 from agent_lab.kernel.text import inert
 from agent_lab.kernel.watching import QUESTIONS, Watch, Watches
+from agent_lab.protocol.asking import Question, Sent, Sessions
 from agent_lab.protocol.errors import AgentLabError
-from agent_lab.protocol.events import ContextItem, Session, TextBlock
+from agent_lab.protocol.events import ContextItem, PermissionRequest, Session, TextBlock
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -132,14 +134,23 @@ class AgentMagic:
                     show(sessions_text(connect().sessions(), self._session_id))
                 case "resume":
                     self._resume(connect(), request)
+                case "answer":
+                    show(self._answer(request.choice))
+                case "trust":
+                    show(self._trust(request.trust))
                 case "usage":
                     show(usage_text(connect().session(self._session_id)))
                 case "ask" | "fix":
                     self._ask(connect(), request, line if cell is None else f"{line}\n{cell}")
-        except (AgentLabError, ValueError) as error:
+        except AgentLabError as error:
+            text = str(error)
+            if error.reason == "workspace_untrusted" and error.detail:  # told by our own engine
+                text = untrusted_text([str(file) for file in _listed(error.detail.get("files"))])
+            raise UsageError(inert(text)) from None
+        except ValueError as error:
             raise UsageError(inert(str(error))) from None
 
-    def _stop(self, client: KernelClient) -> str:
+    def _stop(self, client: Door) -> str:
         session = client.session(self._session_id)
         running = ("running", "awaiting_permission", "cancelling")
         if session is None or session.status not in running:
@@ -147,14 +158,56 @@ class AgentMagic:
         client.cancel(session.id)
         return f"Told {agent_of(_path(session))} to stop."
 
-    def _resume(self, client: KernelClient, request: Request) -> None:
+    def _resume(self, client: Door, request: Request) -> None:
         session = client.resume(request.session)
         self._session_id = "" if session.notebook is not None else session.id
         show(f"From now on {agent_of(_path(session))} goes on with: {_flat(session.title)}")
 
+    # ------------------------------------------------------------ without a panel
+
+    def _answer(self, choice: int | None) -> str:
+        """What the agent asks, or what came of answering it."""
+        door = _own_door("What the agent asks is answered in the Agent panel.")
+        session = door.session(self._session_id)
+        pending = session.pending_permissions if session is not None else ()
+        if session is None or not pending:
+            return "The agent asks nothing."
+        if choice is None:
+            return f"{words_of(pending[0])}\nAnswer with `%agent answer N`."
+        door.answer(session.id, answer(pending[0], choice))
+        return "Told the agent."
+
+    def _trust(self, decision: bool | None) -> str:
+        door = _own_door("Whether this folder is trusted is decided in the Agent panel.")
+        files, trusted = door.trust(decision)
+        if not files:
+            return "Nothing in this folder would make the agent run anything by itself."
+        if trusted is None:
+            return untrusted_text(files)
+        named = ", ".join(files)
+        if trusted:
+            return f"The agent obeys this folder's own settings: {named}."
+        return f"The agent goes on without this folder's own settings: {named}."
+
+    def _decide(self, session_id: str, request: PermissionRequest) -> None:
+        """Have a person decide while the cell waits."""
+        write(f"\n{words_of(request)}\n")
+        if not may_ask(self._shell):
+            write(
+                "Nobody can be asked here. Interrupt this cell to stop the agent; without --wait "
+                "it is answered by `%agent answer`, or in the panel that `AgentChat()` shows.\n"
+            )
+            return
+        try:
+            decided = decide(request, input)
+        except EOFError:
+            write("Not answered. Interrupt to stop the agent.\n")
+            return
+        _own_door("").answer(session_id, decided)
+
     # ------------------------------------------------------------ asking
 
-    def _ask(self, client: KernelClient, request: Request, source: str) -> None:
+    def _ask(self, client: Door, request: Request, source: str) -> None:
         words, context = self._said(request)
         message = request_of(self._shell)
         key = f"{parent_of(self._shell).get('metadata', {}).get('cellId') or ''}\n{source}"
@@ -176,15 +229,19 @@ class AgentMagic:
             return True
 
         question = self._question(request, str(uuid.uuid4()), words, context)
-        if request.wait:
+        # At a terminal without a server there is no panel that could show an answer later.
+        if request.wait or (client.is_own and getattr(self._shell, "kernel", None) is None):
             if holds():
                 show(TOGETHER)
             else:
                 from agent_lab.kernel.waiting import wait
 
-                wait(client, question, in_place, "Queued: the agent is busy.")
+                asks = self._decide if client.is_own else None
+                wait(client, question, in_place, "Queued: the agent is busy.", asks)
             return
         where = "" if in_place else " `%agent --wait` shows it here."
+        if client.is_own:
+            where += " `AgentChat()` shows the panel."
 
         show_when_known(
             partial(client.session, question.session_id),  # no server: the cell fails at once
@@ -293,7 +350,7 @@ class AgentMagic:
         self.watches.add(watch)
 
     def _send_watched(
-        self, client: KernelClient, request: Request, prompt_id: str, cells: Sequence[Done]
+        self, client: Door, request: Request, prompt_id: str, cells: Sequence[Done]
     ) -> str:
         assert request.condition is not None
         context: list[ContextItem] = []
@@ -377,10 +434,30 @@ def usage_text(session: Session | None) -> str:
     return inert("\n".join(lines))
 
 
+def untrusted_text(files: Sequence[str]) -> str:
+    return inert(
+        f"This folder has settings that the agent would obey before your first word: "
+        f"{', '.join(files)}. Look at them, then `%agent trust yes` to have it obey them, or "
+        "`%agent trust no` to go on without them."
+    )
+
+
 def agent_of(notebook: str | None) -> str:
     if notebook is None:
         return "the agent of this folder"
     return f"the agent of {inert(PurePosixPath(notebook).name)}"
+
+
+def _own_door(elsewhere: str) -> own.Door:
+    """The door to the engine in this process. Raises ValueError where a server has the sessions."""
+    door = connect()
+    if not door.is_own or (mine := own.door()) is None:
+        raise ValueError(elsewhere)
+    return mine
+
+
+def _listed(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else []
 
 
 def _path(session: Session) -> str | None:
@@ -419,6 +496,7 @@ def unload(shell: InteractiveShell) -> None:
     if magic is None:
         return
     magic.stop()
+    own.end()
     channel.uninstall(shell)
     shell.input_transformer_manager.token_transformers.remove(AgentLine)
     for magics in shell.magics_manager.magics.values():

@@ -5,13 +5,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from agent_lab.kernel.answer import Answer
-from agent_lab.kernel.client import KernelClient, NoServer, Question, Sent
+from agent_lab.kernel.client import Door, NoServer
 from agent_lab.kernel.showing import Growing, write
+from agent_lab.protocol.asking import Question, Sent
 from agent_lab.protocol.errors import AgentLabError, Conflict, Unavailable
-from agent_lab.protocol.events import Event, QueueUpdated
+from agent_lab.protocol.events import Event, PermissionRequest, QueueUpdated
 
 FRAME_SECONDS = 0.1
 """How often an answer that grows is shown anew, while it is short."""
@@ -40,7 +43,7 @@ class Follower:
     An exception in `news` is the last thing there.
     """
 
-    def __init__(self, client: KernelClient, session_id: str, after: int) -> None:
+    def __init__(self, client: Door, session_id: str, after: int) -> None:
         self.news: queue.SimpleQueue[Event | AgentLabError] = queue.SimpleQueue()
         self._client = client
         self._session_id = session_id
@@ -99,8 +102,15 @@ class Follower:
         return session is None or session.status == "ended"
 
 
-def wait(client: KernelClient, question: Question, in_place: bool, busy: str) -> None:
+Decide = Callable[[str, PermissionRequest], None]
+"""Have a person decide about what a session (its id) asks, while the cell waits."""
+
+
+def wait(
+    client: Door, question: Question, in_place: bool, busy: str, decide: Decide | None = None
+) -> None:
     """Ask, and show the answer until the turn ends. `busy`: what to say while it is queued.
+    `decide` None: what the agent asks meanwhile is answered elsewhere.
 
     Raises Stopped when the kernel was interrupted, which cancels the turn, and AgentLabError when
     the turn failed.
@@ -113,13 +123,20 @@ def wait(client: KernelClient, question: Question, in_place: bool, busy: str) ->
     session = client.session(sent.session_id)
     if session is None:
         raise Conflict("The session was ended meanwhile.", "session_ended")
-    answer = Answer(session, question.id, sent.turn_id)
+    panel = "" if decide is not None else " in the Agent panel"
+    answer = Answer(session, question.id, sent.turn_id, panel)
     showing = _InPlace(answer) if in_place else _AsItComes(answer)
     if sent.turn_id is None:
         showing.waits(busy)
     with Follower(client, sent.session_id, sent.after) as follower:
         try:
-            _until_end(follower, answer, showing)
+            _until_end(
+                follower,
+                answer,
+                showing,
+                None,
+                partial(decide, sent.session_id) if decide else None,
+            )
         except KeyboardInterrupt:
             _stop(client, question, sent, follower, answer, showing)
         finally:
@@ -129,7 +146,7 @@ def wait(client: KernelClient, question: Question, in_place: bool, busy: str) ->
 
 
 def _stop(
-    client: KernelClient,
+    client: Door,
     question: Question,
     sent: Sent,
     follower: Follower,
@@ -153,7 +170,9 @@ def _until_end(
     answer: Answer,
     showing: _InPlace | _AsItComes,
     deadline: float | None = None,
+    decide: Callable[[PermissionRequest], None] | None = None,
 ) -> None:
+    decided: set[str] = set()
     gone_at: float | None = None
     left_queue = answer.turn_id is not None
     while answer.ended is None:
@@ -161,6 +180,11 @@ def _until_end(
             news = follower.news.get(timeout=FRAME_SECONDS)
         except queue.Empty:
             showing.frame()
+            waiting = answer.waiting if decide is not None else None
+            if decide is not None and waiting is not None and waiting.request_id not in decided:
+                # Only after a moment of silence: what was answered elsewhere has come by then.
+                decided.add(waiting.request_id)
+                decide(waiting)
             if deadline is not None and time.monotonic() > deadline:
                 return
             if gone_at is not None and time.monotonic() - gone_at > WITHDRAWN_SECONDS:

@@ -18,17 +18,17 @@ from msgspec.structs import replace
 from tornado import web
 
 from agent_lab.protocol.brief import brief
-from agent_lab.protocol.commands import NewSession, Prompt, Set
-from agent_lab.protocol.errors import Conflict, Forbidden, Invalid, NotFound
+from agent_lab.protocol.commands import Prompt
+from agent_lab.protocol.errors import Forbidden, Invalid, NotFound
 from agent_lab.protocol.events import ContentBlock, ContextItem
-from agent_lab.server.rest import accepted_fields
 from agent_lab.server.routes import Answer, Route, RouteHandler, Table
+from agent_lab.sessions import asking
+from agent_lab.sessions.asking import LISTED, Place, change, named
+from agent_lab.sessions.commanding import accepted_fields
 
 if TYPE_CHECKING:
     from agent_lab.sessions.session import Session
 
-LISTED = 200
-"""Sessions of a folder that are told of, and found by the start of their id."""
 FOLDER = {
     "folder": "where the kernel works, absolute: for one that runs no notebook of this server"
 }
@@ -101,27 +101,6 @@ def _by_secret(route: Route) -> Callable[..., Awaitable[None]]:
 KERNEL = Table("agent-lab/kernel/{kernel_id}", KernelHandler, _by_secret)
 
 
-class Place(Struct, frozen=True):
-    """Whose session is meant: a notebook's, or where there is none its folder's. Both are relative
-    to the root."""
-
-    notebook: str | None
-    folder: str
-    kernel_id: str | None = None
-
-    def new(
-        self, agent: str | None = None, model: str | None = None, plan: bool = False
-    ) -> NewSession:
-        return NewSession(
-            notebook=self.notebook,
-            kernel_id=self.kernel_id,
-            path=None if self.notebook is not None else self.folder,
-            agent=agent,
-            model=model,
-            permission_mode="plan" if plan else None,
-        )
-
-
 @KERNEL.route("GET", "session", "read", query=OF_SESSION, returns="Session")
 async def read_session(request: RouteHandler, kernel_id: str) -> object:
     """The session of this kernel's notebook; 404 when there is none yet."""
@@ -149,7 +128,7 @@ async def create_session(request: RouteHandler, kernel_id: str) -> object:
     manager = await request.lab.manager()
     session, is_new = await manager.for_kernel(place.new(body.agent, body.model), body.new)
     if not is_new:
-        await _change(session, body.agent, body.model, False)
+        await change(session, body.agent, body.model, False)
     return Answer(session.info, 201 if is_new else 200)
 
 
@@ -159,7 +138,7 @@ async def list_sessions(request: RouteHandler, kernel_id: str) -> object:
     place = await _place(request, kernel_id)
     manager = await request.lab.manager()
     listed = await manager.listed(path=place.folder, limit=LISTED)
-    own = await _own(request, place)
+    own = await asking.own(manager, place)
     return {
         "sessions": [brief(session) for session in listed.sessions],
         "current": own.id if own is not None else None,
@@ -177,12 +156,12 @@ async def prompt(request: RouteHandler, kernel_id: str) -> object:
     manager = await request.lab.manager()
     is_new = False
     if body.session_id:
-        session = await _named(request, place, body.session_id)
+        session = await named(manager, place, body.session_id)
     else:
         wanted = place.new(body.agent, body.model, body.plan)
         session, is_new = await manager.for_kernel(wanted, body.new)
     if not is_new:
-        await _change(session, body.agent, body.model, body.plan)
+        await change(session, body.agent, body.model, body.plan)
     # A kernel does not know the path of its notebook once that was renamed; the server does.
     context = tuple(
         item if item.notebook or place.notebook is None else replace(item, notebook=place.notebook)
@@ -195,10 +174,7 @@ async def prompt(request: RouteHandler, kernel_id: str) -> object:
         origin="magic",
         without=body.without,
     )
-    after = session.info.last_seq
-    accepted = await session.prompt(message)
-    if accepted.turn_id is not None:
-        after = await manager.seq_before_turn(session, accepted.turn_id)
+    accepted, after = await asking.ask(manager, session, message)
     bound = session.info.notebook
     told = {
         "session_id": session.id,
@@ -270,19 +246,12 @@ def _folder(request: RouteHandler, folder: str) -> Place:
     return Place(None, "" if relative == Path() else relative.as_posix())
 
 
-async def _own(request: RouteHandler, place: Place) -> Session | None:
-    """The session that a question from there would go to, None when it would make one."""
-    manager = await request.lab.manager()
-    if place.notebook is not None:
-        return await manager.of_notebook(place.notebook, place.kernel_id)
-    return await manager.of_folder(place.folder)
-
-
 async def _session(request: RouteHandler, kernel_id: str, session_id: str = "") -> Session:
     place = await _place(request, kernel_id)
+    manager = await request.lab.manager()
     if session_id:
-        return await _named(request, place, session_id)
-    session = await _own(request, place)
+        return await named(manager, place, session_id)
+    session = await asking.own(manager, place)
     if session is None:
         what = "notebook" if place.notebook is not None else "folder"
         text = f"This {what} has no agent yet. `%agent` with a question starts one."
@@ -290,44 +259,11 @@ async def _session(request: RouteHandler, kernel_id: str, session_id: str = "") 
     return session
 
 
-async def _named(request: RouteHandler, place: Place, start: str) -> Session:
-    """A session of the same folder by its id or the start of it: a kernel reaches no others."""
-    manager = await request.lab.manager()
-    listed = await manager.listed(path=place.folder, limit=LISTED, children=True)
-    found = [one.id for one in listed.sessions if one.id.startswith(start)]
-    if not found:
-        text = f"This folder has no session {start[:60]!r}. `%agent sessions` lists them."
-        raise NotFound(text, "no_such_session")
-    if len(found) > 1:
-        text = f"{len(found)} sessions begin with {start!r}. Write more of the id."
-        raise Conflict(text, "ambiguous")
-    return await manager.get(found[0])
-
-
 async def _take_up(request: RouteHandler, place: Place, start: str) -> Session:
     """Make a session this notebook's own, live again when it had ended."""
-    session = await _named(request, place, start)
+    manager = await request.lab.manager()
+    session = await named(manager, place, start)
     await session.resume()
     if place.notebook is not None:
-        manager = await request.lab.manager()
         await manager.bind(session, place.notebook, place.kernel_id)
     return session
-
-
-async def _change(session: Session, agent: str | None, model: str | None, plan: bool) -> None:
-    """What a question asks of a session that was there before. Raises Conflict, Invalid."""
-    info = session.info
-    if agent is not None and agent != info.agent:
-        text = f"This session's agent is {info.agent}. Another one needs --new."
-        raise Conflict(text, "other_agent")
-    new_model = model if model is not None and model != info.model else None
-    new_mode = "plan" if plan and info.permission_mode != "plan" else None
-    if new_model is None and new_mode is None:
-        return
-    if session.is_running:
-        text = (
-            "The agent is busy, and --model and --plan would change how it goes on. Wait until it "
-            "is done, or stop it (`%agent stop`)."
-        )
-        raise Conflict(text, "busy")
-    await session.set(Set(model=new_model, permission_mode=new_mode))

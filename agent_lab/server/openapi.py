@@ -31,6 +31,7 @@ from agent_lab.server.notebook_routes import NOTEBOOK
 from agent_lab.server.readiness import READINESS
 from agent_lab.server.rest import API
 from agent_lab.server.routes import Route, Table
+from agent_lab.sessions import commanding
 from agent_lab.sessions.files import File
 from agent_lab.sessions.readiness import Check
 from agent_lab.store.catalogue import Hit
@@ -133,7 +134,7 @@ def document() -> Node:
     )  # fmt: skip
     bodies = {route.body for table in TABLES for route in table.routes if route.body}
     frames = (
-        websocket.Hello, websocket.Ack, websocket.Reject, changes.ChangesHello,
+        commanding.Hello, commanding.Ack, commanding.Reject, changes.ChangesHello,
         changes.SessionChanged, changes.SessionDeleted,
         tab_messages.TabsHello, tab_messages.TabRequest, tab_messages.TabGo,
         tab_messages.OpenNotebooks, tab_messages.TabReady, tab_messages.TabReply,

@@ -13,10 +13,11 @@ from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid
 from agent_lab.protocol.events import ContentBlock, ContextItem, Json, encode
 from agent_lab.server.routes import Answer, RouteHandler, Sent, Table, signed_in
 from agent_lab.server.version import version
+from agent_lab.sessions.commanding import accepted_fields
 
 if TYPE_CHECKING:
     from agent_lab.sessions.manager import Manager
-    from agent_lab.sessions.session import Accepted, Session
+    from agent_lab.sessions.session import Session
     from agent_lab.store.event_log import Stored
 
 API = Table("agent-lab/api", RouteHandler, signed_in)
@@ -214,12 +215,6 @@ async def prompt(request: RouteHandler, session_id: str) -> object:
     if request.wants_stream:
         return await _stream_turn(request, manager, session, message)
     return Answer(accepted_fields(await session.prompt(message)), 202)
-
-
-def accepted_fields(accepted: Accepted) -> dict[str, str | None]:
-    if accepted.turn_id is None:
-        return {"queued": accepted.queued}
-    return {"turn_id": accepted.turn_id}
 
 
 class _Head(Struct):

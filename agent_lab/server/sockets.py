@@ -13,7 +13,6 @@ from tornado.websocket import WebSocketHandler
 from agent_lab.protocol.errors import AgentLabError
 from agent_lab.server.routes import BODY_SLACK, LabHandler
 
-PROTOCOL = 1
 PING_SECONDS = 30.0
 
 BAD_QUERY = 4400

@@ -15,25 +15,12 @@ import msgspec
 from msgspec import Struct
 from tornado.websocket import WebSocketClosedError
 
-from agent_lab.protocol.commands import (
-    AnswerPermission,
-    AnyCommand,
-    Cancel,
-    Look,
-    Ping,
-    Prompt,
-    QueueEdit,
-    QueueRemove,
-    QueueSendNow,
-    Set,
-    parse_command,
-)
-from agent_lab.protocol.errors import AgentLabError, Invalid, TooMany
-from agent_lab.protocol.events import Session as SessionObject
+from agent_lab.protocol.commands import AnyCommand, parse_command
+from agent_lab.protocol.errors import AgentLabError, TooMany
 from agent_lab.protocol.events import encode
-from agent_lab.server.rest import accepted_fields
 from agent_lab.server.routes import MOST_TURNS, pattern
-from agent_lab.server.sockets import ENDED, GOING_AWAY, PROTOCOL, TOO_SLOW, Socket
+from agent_lab.server.sockets import ENDED, GOING_AWAY, TOO_SLOW, Socket
+from agent_lab.sessions.commanding import PROTOCOL, Ack, Commands, Hello, Reject
 
 if TYPE_CHECKING:
     from agent_lab.sessions.session import Session
@@ -46,29 +33,6 @@ MOST_COMMANDS = 100
 _log = logging.getLogger(__name__)
 
 
-class Hello(Struct, frozen=True, tag="hello", tag_field="type"):
-    """`first_seq`: the next event sent has at least this seq; `last_seq`: the last one by now."""
-
-    protocol: int
-    session: SessionObject
-    first_seq: int
-    last_seq: int
-
-
-class Ack(Struct, frozen=True, tag="ack", tag_field="type", omit_defaults=True):
-    """For a prompt also what became of it."""
-
-    id: str
-    turn_id: str | None = None
-    queued: str | None = None
-
-
-class Reject(Struct, frozen=True, tag="reject", tag_field="type"):
-    id: str
-    reason: str
-    message: str
-
-
 class _Named(Struct):
     id: str = ""
 
@@ -76,12 +40,12 @@ class _Named(Struct):
 class ChatSocket(Socket):
     action = "execute"
     _session: Session
+    _commands: Commands
     _subscriber: Subscriber | None = None
     _reading: asyncio.Task[None] | None = None
 
     def initialize(self) -> None:
         self._waiting = 0
-        self._in_order = asyncio.Lock()
 
     # ------------------------------------------------------------ open
 
@@ -99,6 +63,7 @@ class ChatSocket(Socket):
         except WebSocketClosedError:  # the client left meanwhile
             session.unsubscribe(subscriber)
             return
+        self._commands = Commands(session, self)
         self._subscriber = subscriber
         work = self._pump(greeted, subscriber)
         self._reading = self._start_task(work, f"{session.id}: socket")
@@ -159,7 +124,7 @@ class ChatSocket(Socket):
 
     async def _obey(self, command: AnyCommand) -> None:
         try:
-            await self._say(await self._run(command))
+            await self._say(await self._commands.run(command))
         except AgentLabError as error:
             await self._say(Reject(command.id, error.reason, error.message))
         except Exception:
@@ -168,40 +133,6 @@ class ChatSocket(Socket):
             await self._say(Reject(command.id, "internal", text))
         finally:
             self._waiting -= 1
-
-    async def _run(self, command: AnyCommand) -> Ack:
-        session = self._session
-        match command:
-            case Cancel():
-                await session.cancel()
-            case AnswerPermission():
-                await session.answer(command)
-            case Look():
-                await session.look(self, command.visible)
-            case Ping():
-                pass
-            case _:
-                async with self._in_order:
-                    return await self._run_in_order(session, command)
-        return Ack(command.id)
-
-    async def _run_in_order(
-        self, session: Session, command: Prompt | Set | QueueEdit | QueueRemove | QueueSendNow
-    ) -> Ack:
-        match command:
-            case Prompt():
-                if command.origin == "agent":
-                    raise Invalid("Only an agent's own turn has the origin 'agent'.")
-                return Ack(command.id, **accepted_fields(await session.prompt(command)))
-            case Set():
-                await session.set(command)
-            case QueueEdit():
-                await session.queue_edit(command.item_id, command.content)
-            case QueueRemove():
-                await session.queue_remove(command.item_id)
-            case QueueSendNow():
-                await session.queue_send_now(command.item_id)
-        return Ack(command.id)
 
 
 def handlers() -> list[tuple[str, type[ChatSocket]]]:

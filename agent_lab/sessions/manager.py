@@ -19,7 +19,7 @@ from msgspec import UNSET, Struct
 
 from agent_lab.agents import conversations, registry
 from agent_lab.agents.conversations import Conversation, Made
-from agent_lab.agents.process import AgentError
+from agent_lab.agents.process import AgentError, read_run
 from agent_lab.agents.registry import Agent
 from agent_lab.protocol.commands import NewSession
 from agent_lab.protocol.errors import (
@@ -94,7 +94,7 @@ class Manager:
         self.settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self.log.open()
         await self.log.read(partial(catalogue.purge, days=DELETED_KEPT_DAYS))
-        for folder in await asyncio.to_thread(_run_folders, self.settings.data_dir):
+        for folder in await asyncio.to_thread(self._left_behind):
             try:
                 session = await self._get(folder)
                 await session.adopt()
@@ -104,6 +104,14 @@ class Manager:
             except (AgentLabError, AgentError, OSError) as error:
                 _log.warning("agent_lab: session %s is left alone: %s", folder, error)
         self._idle = asyncio.get_running_loop().call_later(IDLE_CHECK_SECONDS, self._check_idle)
+
+    def _left_behind(self) -> list[str]:
+        """Runs that may have lost their owner. One that only servers make is left to a server."""
+        folders = _run_folders(self.settings.data_dir)
+        if self.settings.durable:
+            return folders
+        runs = ((name, read_run(self.settings.data_dir / "run" / name)) for name in folders)
+        return [name for name, run in runs if run is not None and not run.durable]
 
     async def stop(self) -> None:
         """End every agent with everything it started, then close the log. Safe to call twice."""

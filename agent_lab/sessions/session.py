@@ -749,6 +749,7 @@ class Session:
             ),
             cwd=str(cwd),
             marker=marker,
+            durable=settings.durable,
         )
         await self._agent.start(adapter, launch)
         await self._greet()
@@ -779,7 +780,11 @@ class Session:
         return ClaudeAdapter(info.workspace.cwd, _shown(info))
 
     def _initialize(self, request_id: str) -> bytes:
-        said = "" if self._tools is None else self._tools.instructions(self.info)
+        said = (
+            self._settings.instructions
+            if self._tools is None
+            else self._tools.instructions(self.info)
+        )
         return self._agent.adapter.initialize(request_id, said)
 
     async def conversation(self) -> Path | None:
@@ -805,6 +810,10 @@ class Session:
                 raise Conflict(failure.message, failure.reason) from None
             raise AgentUnavailable(failure.message, "agent_start_failed") from None
 
+    async def hold(self) -> None:
+        """Keep others from driving this session. Raises Conflict (session_ended, in_use)."""
+        await self._hold()
+
     async def _hold(self) -> None:
         """Take the lease: one server drives a session. Raises Conflict (session_ended, in_use)."""
         if self._ended:
@@ -818,7 +827,10 @@ class Session:
         try:
             self._lease = Lease.take(self._folder)
         except LeaseHeld:
-            text = "Another Jupyter server is using this session. Close it there first."
+            text = (
+                "Another Jupyter server, or a kernel that works by itself, is using this session. "
+                "Close it there first."
+            )
             raise Conflict(text, "in_use") from None
         stored = await self._log.load(self.id)
         if stored is not None and stored.session.last_seq > self.info.last_seq:

@@ -10,7 +10,11 @@ from msgspec import Struct
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Plain values of the configuration. `agent_environment` is added to what agents see."""
+    """Plain values of the configuration. `agent_environment` is added to what agents see.
+
+    `durable`: whether an agent goes on when this process is killed, to be taken up by the next.
+    `instructions`: added to the agent's system prompt where it is given no tools of ours.
+    """
 
     data_dir: Path
     root_dir: Path
@@ -26,6 +30,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_running_turns: bool = False
     agent_environment: Mapping[str, str] = {}
     demo: bool = False
+    durable: bool = True
+    instructions: str = ""
 
     @property
     def may_bypass(self) -> bool:

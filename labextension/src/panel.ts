@@ -1,16 +1,19 @@
 /** Host 1, and the entry of the one bundle: an anywidget in a notebook cell; JupyterLab takes `mountChat` from here. */
 import { mountChat } from './view';
 import type { ChatHost } from './view/host';
+import { widgetHost } from './widgetHost';
+import type { MessageModel } from './widgetHost';
 
 export { mountChat } from './view';
 export { followProposals } from './view/proposals';
 export { mountSessions } from './view/sessions';
 
 /** The part of anywidget's model that a chat in a cell reads. */
-interface WidgetModel {
+interface WidgetModel extends MessageModel {
   get(name: 'session_id' | 'base_url'): string;
-  on(name: string, callback: () => void): void;
-  off(name: string, callback: () => void): void;
+  get(name: 'over_widget'): boolean;
+  on(name: string, callback: (content: unknown) => void): void;
+  off(name: string, callback: (content: unknown) => void): void;
 }
 
 /** What Jupyter's pages say about themselves in the `jupyter-config-data` script. */
@@ -80,15 +83,28 @@ export function keepKeys(root: HTMLElement): void {
 
 function render({ model, el }: { model: WidgetModel; el: HTMLElement }): () => void {
   keepKeys(el);
-  let handle = mountChat(el, serverHost(model.get('session_id'), model.get('base_url')));
+  const mount = (): (() => void) => {
+    const sessionId = model.get('session_id');
+    if (!model.get('over_widget')) {
+      const handle = mountChat(el, serverHost(sessionId, model.get('base_url')));
+      return () => handle.dispose();
+    }
+    const host = widgetHost(model, sessionId);
+    const handle = mountChat(el, host);
+    return () => {
+      handle.dispose();
+      host.dispose();
+    };
+  };
+  let unmount = mount();
   const remount = () => {
-    handle.dispose();
-    handle = mountChat(el, serverHost(model.get('session_id'), model.get('base_url')));
+    unmount();
+    unmount = mount();
   };
   model.on('change:session_id', remount);
   return () => {
     model.off('change:session_id', remount);
-    handle.dispose();
+    unmount();
   };
 }
 

@@ -16,6 +16,19 @@ export type SocketState =
   /** It will not try again: not signed in, not allowed, gone, or ended and read to the end. */
   | { readonly name: 'closed'; readonly code: number };
 
+/** The part of a WebSocket that a session needs: a host may have messages of another kind carry it. */
+export interface Wire {
+  readonly readyState: number;
+  send(text: string): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(
+    type: 'message', listener: (message: { readonly data: unknown }) => void, options: { signal: AbortSignal }
+  ): void;
+  addEventListener(
+    type: 'close', listener: (close: { readonly code: number }) => void, options: { signal: AbortSignal }
+  ): void;
+}
+
 export interface SocketListener {
   onHello(hello: Hello): void;
   onEvent(event: Event): void;
@@ -54,7 +67,7 @@ export function newId(): string {
 }
 
 export class SessionSocket {
-  private socket: WebSocket | undefined;
+  private socket: Wire | undefined;
   private lastSeq = 0;
   private delay = FIRST_DELAY;
   private retry: ReturnType<typeof setTimeout> | undefined;
@@ -73,7 +86,8 @@ export class SessionSocket {
     private readonly url: (query: string) => string,
     private readonly listener: SocketListener,
     private readonly tail = FIRST_TURNS,
-    private readonly begun?: BegunSocket
+    private readonly begun?: BegunSocket,
+    private readonly openWire: (url: string) => Wire = url => new WebSocket(url)
   ) {
     const { signal } = this.gone;
     window.addEventListener('online', () => this.retryNow(), { signal });
@@ -130,7 +144,7 @@ export class SessionSocket {
     this.listener.onState({ name: 'connecting' });
     const query = this.lastSeq ? `after=${this.lastSeq}` : `tail=${this.tail}`;
     const begun = this.lastSeq ? undefined : this.begun?.take();
-    const socket = begun?.socket ?? new WebSocket(this.url(query));
+    const socket = begun?.socket ?? this.openWire(this.url(query));
     const { signal } = this.gone;
     this.socket = socket;
     socket.addEventListener(
@@ -180,7 +194,7 @@ export class SessionSocket {
     }
   }
 
-  private closed(socket: WebSocket, code: number): void {
+  private closed(socket: Wire, code: number): void {
     if (socket !== this.socket) {
       return;
     }

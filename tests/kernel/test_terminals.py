@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,22 +39,31 @@ class Terminal:
 
 @contextmanager
 def terminal(
-    jupyter: Jupyter, home: Path, cwd: Path, *command: str, door: bool = True
+    jupyter: Jupyter,
+    home: Path,
+    cwd: Path,
+    *command: str,
+    door: bool = True,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator[Terminal]:
     """A program of this environment, as started in a terminal of that server."""
     cwd.mkdir(exist_ok=True)
     (home / "home").mkdir(exist_ok=True)
-    variables = scratch_environment(home) | {"PYTHONPATH": str(PROJECT), "TERM": "dumb"}
+    seen = scratch_environment(home) | {"PYTHONPATH": str(PROJECT), "TERM": "dumb"}
     if door:
         kernel = jupyter.notebook(f"door-{cwd.name}.ipynb")
         url, secret = kernel.run(
             "import os; print(os.environ['AGENT_LAB_URL'], os.environ['AGENT_LAB_KERNEL_SECRET'])"
         ).text.split()
-        variables |= {"AGENT_LAB_URL": url, "AGENT_LAB_KERNEL_SECRET": secret}
+        seen |= {"AGENT_LAB_URL": url, "AGENT_LAB_KERNEL_SECRET": secret}
     program = pexpect.spawn(
-        sys.executable, ["-m", *command], env=variables, cwd=str(cwd), encoding="utf-8",
+        sys.executable,
+        ["-m", *command],
+        env=seen | dict(variables or {}),
+        cwd=str(cwd),
+        encoding="utf-8",
         dimensions=(50, 200),
-    )  # fmt: skip
+    )
     try:
         yield Terminal(program)
     finally:
@@ -102,7 +111,14 @@ def test_in_a_terminal(jupyter: Jupyter, tmp_path: Path, name: str) -> None:
 
 def test_without_any_server(jupyter: Jupyter, tmp_path: Path) -> None:
     command = PROGRAMS["ipython"]
-    with terminal(jupyter, tmp_path, tmp_path / "alone", *command, door=False) as shell:
+    # Neither is there an agent that could be started: a package without its program is found first.
+    hidden = tmp_path / "hidden" / "claude_agent_sdk"
+    hidden.mkdir(parents=True)
+    (hidden / "__init__.py").touch()
+    variables = {"PYTHONPATH": f"{hidden.parent}:{PROJECT}", "PATH": "/usr/bin:/bin"}
+    with terminal(
+        jupyter, tmp_path, tmp_path / "alone", *command, door=False, variables=variables
+    ) as shell:
         shell.until(r"In \[1\]:")
         shell.type("%agent why?")
         shown = shell.until(r"UsageError.*In \[2\]:")

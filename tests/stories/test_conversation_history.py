@@ -201,6 +201,8 @@ def test_what_is_far_away_is_found_and_selected(long_lab: tuple[Lab, str], page:
     assert found[1] > 100
     expect(panel.log.locator(f'[data-chunk="{found[0]}"] .al-prompt').first).to_be_visible()
 
+    expect(panel.log.locator(f'[data-chunk="{found[0]}"]')).to_be_in_viewport()
+    page.wait_for_timeout(500)  # what lies around it is drawn; keys pressed meanwhile go astray
     panel.log.press("End")
     expect(panel.log.get_by_text(LAST_WORDS)).to_be_in_viewport()
     panel.log.get_by_text(LAST_WORDS).click(click_count=3)

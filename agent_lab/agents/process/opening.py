@@ -102,7 +102,7 @@ def _launch(
         (folder / name).unlink(missing_ok=True)
     stderr = opened(theirs, "err.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     stdin = stdout = subprocess.PIPE
-    durable = _make_fifo(folder)
+    durable = launch.durable and _make_fifo(folder)
     if durable:
         stdin = opened(theirs, "in.fifo", os.O_RDWR)
         stdout = opened(theirs, "out.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)

@@ -9,10 +9,13 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Launch:
+    """`durable` False: the agent shall see the end of whoever started it, and end too."""
+
     argv: tuple[str, ...]
     env: Mapping[str, str]
     cwd: str
     marker: str
+    durable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -132,7 +132,8 @@ export class Chat {
         }
       },
       FIRST_TURNS,
-      this.host.begun
+      this.host.begun,
+      this.host.openWire?.bind(this.host)
     );
   }
 

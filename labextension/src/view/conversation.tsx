@@ -127,6 +127,7 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       }
     }
   };
+  const going = useRef<number | null>(null);
   /** Draw a chunk that is far away, wherever it is: a box within a box that is not drawn has no place. */
   const drawAt = (key: number): void => {
     const kept = past.current;
@@ -135,9 +136,20 @@ export function Conversation({ chat }: { chat: Chat }): JSX.Element {
       following.current = false;
       kept.near = new Set([...kept.near, key]);
       top.current = kept.heights.sum(kept.chunks.list, 0, index);
+      going.current = key;
       windowAgain();
     }
   };
+  // Else the next scroll event would say that the reader is where he was, and take it away again.
+  useLayoutEffect(() => {
+    const chunk = going.current === null ? null
+      : inner.current?.querySelector(`[data-chunk="${going.current}"]:not(.al-far)`);
+    if (chunk && log.current) {
+      going.current = null;
+      chunk.scrollIntoView();
+      top.current = log.current.scrollTop;
+    }
+  });
   // The browser's own search has found words in a part that is not drawn: it goes there by itself.
   useEffect(() => {
     const found = ({ target }: Event): void => {

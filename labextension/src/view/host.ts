@@ -3,6 +3,7 @@
 import type { BegunSocket } from '../begun.js';
 import type { Changes } from '../changes.js';
 import type { CellChange, ContextItem } from '../protocol.js';
+import type { Wire } from '../socket.js';
 
 export interface ChatHost {
   /** Absolute URL of `{base_url}agent-lab/api`. */
@@ -18,6 +19,8 @@ export interface ChatHost {
   socketUrl(path: string): string;
   /** The session's WebSocket, where the page has opened it before the panel was there. */
   readonly begun?: BegunSocket;
+  /** What carries the session's frames, where that is no WebSocket of the browser's. */
+  openWire?(url: string): Wire;
   openFile?(path: string, line?: number): void;
   openTerminal?(command?: string): void;
   /** Where code of an answer can go. Absent where the page has no notebooks. */

@@ -144,7 +144,7 @@ export class SessionSocket {
     this.listener.onState({ name: 'connecting' });
     const query = this.lastSeq ? `after=${this.lastSeq}` : `tail=${this.tail}`;
     const begun = this.lastSeq ? undefined : this.begun?.take();
-    const socket = begun?.socket ?? this.openWire(this.url(query));
+    const socket: Wire = begun?.socket ?? this.openWire(this.url(query));
     const { signal } = this.gone;
     this.socket = socket;
     socket.addEventListener(

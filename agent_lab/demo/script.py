@@ -138,6 +138,8 @@ def parse_script(text: str) -> Script:
 
 # -- reading the conversation -------------------------------------------------------------------
 
+BESIDE = re.compile(r"<context-\w+>\s*since:")
+"""What happened beside the conversation goes with each prompt by itself; nobody wrote it."""
 INTERRUPTED = "[Request interrupted by user"
 # Texts that claude itself puts into the user's place: not what the person asked.
 SYNTHETIC = (
@@ -219,7 +221,7 @@ def prompt_of(message: Mapping[str, Json]) -> list[str]:
             text = text if text.startswith(NOTIFICATION) else ""
         if text.startswith(INTERRUPTED):
             parts.clear()  # what was asked before it is over
-        elif text and not text.startswith(SYNTHETIC):
+        elif text and not text.startswith(SYNTHETIC) and not BESIDE.match(text):
             parts.append(text)
     return parts
 

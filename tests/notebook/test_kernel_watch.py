@@ -125,7 +125,7 @@ async def test_a_magic_is_told_but_not_itself(server: Server, jp_serverapp: Any)
         await heard(notebook, person)
         await person.run("%load_ext agent_lab")
         await person.run("last = 1")
-        await person.run("%agent why?")
+        await person.run("%agent --again why?")
         message = await chat.until(lambda frame: frame.get("origin") == "magic")
         [item] = told([message])
         assert "last = 1" in item["text"]

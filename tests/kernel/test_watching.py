@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,8 +149,16 @@ def test_a_message_that_could_not_be_sent_is_sent_once_when_it_can(
 
 
 @pytest.mark.parametrize("line", ["%agent watch on error", "%agent watch when x"])
-def test_without_a_server_a_watch_says_so_at_once(kernel: Kernel, line: str) -> None:
-    kernel.run("import os\ndel os.environ['AGENT_LAB_URL']")
+def test_without_a_server_a_watch_says_so_at_once(
+    kernel: Kernel, line: str, tmp_path: Path
+) -> None:
+    # Nor is there an agent to start here: a package without its program is found first.
+    (tmp_path / "claude_agent_sdk").mkdir()
+    (tmp_path / "claude_agent_sdk" / "__init__.py").touch()
+    kernel.run(
+        "import os, sys\ndel os.environ['AGENT_LAB_URL']\nos.environ['PATH'] = '/nowhere'\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})"
+    )
     ran = kernel.run(line)
 
     assert ran.status == "error"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -113,17 +114,17 @@ def back_at(page: Page, card: Locator) -> int:
 
 def test_a_folder_that_changes_under_an_empty_session(lab: Lab, page: Page) -> None:
     ran = lab.folder / "trusted-after-all"
-    (lab.root / "later").mkdir()
+    later = Path(mkdtemp(prefix="later-", dir=lab.root))  # another one if this is told once more
     sessions, panel = open_page(page, lab)
     sessions.button("New").click()
     folder = sessions.nav.get_by_role("combobox", name="Folder of the new session")
-    folder.fill("later")
+    folder.fill(later.name)
     folder.press("Enter")
     panel.status("Idle")
     expect(panel.log.get_by_role("region", name="Readiness")).to_have_count(0)
 
     server = {"command": "/bin/sh", "args": ["-c", f"touch '{ran}'"]}
-    (lab.root / "later" / ".mcp.json").write_text(json.dumps({"mcpServers": {"theirs": server}}))
+    (later / ".mcp.json").write_text(json.dumps({"mcpServers": {"theirs": server}}))
     trust = check(panel.log, "trust")
     until(lambda: back_at(page, trust))
     expect(trust).to_contain_text(".mcp.json")

@@ -82,6 +82,7 @@ export class Chat {
   wanted: number | null = null;
 
   private posting = false;
+  private restarting: Promise<void> | undefined;
   private told = '';
   private looking = false;
   private unlisten: (() => void) | undefined;
@@ -202,7 +203,10 @@ export class Chat {
     this.trouble = undefined;
     this.touch();
     this.composer.leaves(id, content, context);
-    this.socket?.send({ type: 'prompt', content, context, ...this.happened.leaves() }, id).then(
+    const command = { type: 'prompt', content, context, ...this.happened.leaves() } as const;
+    // What is said while the agent starts anew is for the one that comes.
+    const sent = this.restarting?.then(() => this.socket?.send(command, id)) ?? this.socket?.send(command, id);
+    sent?.then(
       () => this.composer.arrived(id),
       (error: unknown) => {
         this.sending = this.sending.filter(each => each.id !== id);
@@ -270,8 +274,9 @@ export class Chat {
 
   /** Have the agent start anew, with what was decided since it started. */
   async restart(): Promise<void> {
-    await this.post('end');
-    await this.post('resume');
+    this.restarting ??= this.post('end').then(() => this.post('resume'));
+    await this.restarting;
+    this.restarting = undefined;
   }
 
   retryNow(): void {

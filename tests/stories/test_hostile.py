@@ -443,7 +443,7 @@ def test_prompts_queue_titles_and_context(
     panel.status("Idle")
     seen = read_through(panel, watch)
     assert seen.prompts[1:] == [shown(vector) for vector in vectors]
-    assert seen.sent == len(vectors)
+    assert seen.sent == len(vectors) + 1  # each message says it, also the plain one
 
     for fault in ("surrogates", "ansi"):
         panel.ask(f"!{fault}")

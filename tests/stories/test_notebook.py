@@ -43,6 +43,7 @@ def open_notebook(page: Page, lab: Lab, name: str, *cells: str) -> Locator:
 
 def run(page: Page, cell: Locator) -> None:
     cell.locator(".jp-InputArea-editor").click()
+    page.wait_for_timeout(400)  # a person's pace: what runs faster is a notebook run as a whole
     page.keyboard.press("Control+Enter")
 
 

@@ -22,21 +22,21 @@ import msgspec
 from msgspec import Struct
 
 from agent_lab.engine.routes import Variables, respond
-from agent_lab.protocol.commands import AnyCommand, parse_command
-from agent_lab.protocol.errors import AgentLabError, TooMany
+from agent_lab.protocol.errors import AgentLabError
 from agent_lab.protocol.events import Json, encode
-from agent_lab.sessions.commanding import PROTOCOL, Ack, Commands, Hello, Reject
+from agent_lab.protocol.frames import PROTOCOL, Hello, Reject, id_of
+from agent_lab.sessions.commanding import Commands
 
 if TYPE_CHECKING:
     from agent_lab.engine.engine import Engine
+    from agent_lab.protocol.commands import AnyCommand
     from agent_lab.sessions.session import Session
     from agent_lab.sessions.subscribers import Subscriber
 
 _log = logging.getLogger(__name__)
 
 Send = Callable[[Json], None]
-MOST_WAITING = 100
-"""Commands and requests of one panel that may wait for their answer."""
+NOT_OPEN = "The session is not open yet. Try again in a moment."
 BAD_QUERY, NOT_FOUND, ENDED, TOO_SLOW, GOING_AWAY, BROKEN = 4400, 4404, 4410, 4429, 1001, 1011
 
 
@@ -63,10 +63,6 @@ class Request(Struct, frozen=True, tag="request", tag_field="kind"):
     body: str = ""
 
 
-class _Named(Struct):
-    id: str = ""
-
-
 class Panel:
     """One panel. `received` and `close` from any thread; `send` is called on the engine's."""
 
@@ -75,7 +71,6 @@ class Panel:
         self._send = send
         self._variables = variables
         self._sockets: dict[int, _Conversation] = {}
-        self._waiting = 0
 
     def received(self, content: Json) -> None:
         """A message of the panel; what cannot be understood is left unanswered, and logged."""
@@ -98,22 +93,19 @@ class Panel:
                 self._task(self._respond(message), f"panel: {message.method} {message.path}")
             case Open():
                 self._end(message.socket)
-                one = self._sockets[message.socket] = _Conversation(self._engine, self._tell)
+                one = self._sockets[message.socket] = _Conversation(self._engine, self._send)
                 self._task(one.run(message), f"{message.session_id}: panel")
             case Frame():
                 conversation = self._sockets.get(message.socket)
                 if conversation is None:
                     self._send({"kind": "closed", "socket": message.socket, "code": GOING_AWAY})
-                else:
-                    self._task(conversation.obey(message), f"panel: {message.socket}")
+                elif (command := conversation.take(message)) is not None:
+                    self._task(conversation.obey(command), f"panel: {type(command).__name__}")
             case Close():
                 self._end(message.socket)
 
     def _task(self, work: object, name: str) -> None:
         self._engine.manager.start_task(work, name)  # type: ignore[arg-type]  # a coroutine
-
-    def _tell(self, message: Json) -> None:
-        self._send(message)
 
     def _end(self, socket: int) -> None:
         conversation = self._sockets.pop(socket, None)
@@ -149,7 +141,6 @@ class _Conversation:
         self._subscriber: Subscriber | None = None
         self._socket = 0
         self._left = False
-        self._waiting = 0
 
     async def run(self, asked: Open) -> None:
         """Greet, then tell what happens until there is no more or the panel leaves."""
@@ -183,32 +174,20 @@ class _Conversation:
         else:
             self._closed(ENDED if session.info.status == "ended" else GOING_AWAY)
 
-    async def obey(self, frame: Frame) -> None:
-        answer: Ack | Reject
-        try:
-            command = parse_command(frame.data)
-            if self._waiting >= MOST_WAITING:
-                raise TooMany("Too many commands wait for their answer. Try again in a moment.")
-        except (AgentLabError, RecursionError) as error:
-            reason = error.reason if isinstance(error, AgentLabError) else "invalid"
-            answer = Reject(_id_of(frame.data), reason, str(error))
-        else:
-            answer = await self._obeyed(command)
-        self._frames([encode(answer)])
-
-    async def _obeyed(self, command: AnyCommand) -> Ack | Reject:
+    def take(self, frame: Frame) -> AnyCommand | None:
+        """The command in it, which `obey` is then owed; what is none is answered at once."""
         if self._commands is None:
-            return Reject(command.id, "connection_lost", "The session is not open yet.")
-        self._waiting += 1
-        try:
-            return await self._commands.run(command)
-        except AgentLabError as error:
-            return Reject(command.id, error.reason, error.message)
-        except Exception:
-            _log.exception("agent_lab: a command failed")
-            return Reject(command.id, "internal", "Something went wrong in Agent Lab. Try again.")
-        finally:
-            self._waiting -= 1
+            self._frames([encode(Reject(id_of(frame.data), "connection_lost", NOT_OPEN))])
+            return None
+        command = self._commands.take(frame.data)
+        if isinstance(command, Reject):
+            self._frames([encode(command)])
+            return None
+        return command
+
+    async def obey(self, command: AnyCommand) -> None:
+        assert self._commands is not None
+        self._frames([encode(await self._commands.obey(command))])
 
     def leave(self) -> None:
         self._left = True
@@ -227,11 +206,3 @@ class _Conversation:
         if not self._left:
             self.leave()
             self._send({"kind": "closed", "socket": self._socket, "code": code})
-
-
-def _id_of(message: str) -> str:
-    """The id of something that is no command, for its sender to learn of it; "" without one."""
-    try:
-        return msgspec.json.decode(message, type=_Named).id
-    except (msgspec.DecodeError, UnicodeError):
-        return ""

@@ -115,34 +115,39 @@ def wait(
     Raises Stopped when the kernel was interrupted, which cancels the turn, and AgentLabError when
     the turn failed.
     """
+    sent: Sent | None = None
     try:
+        # An interrupt may come between any two lines from here on: the question may have been sent.
         sent = client.prompt(question)
+        session = client.session(sent.session_id)
+        if session is None:
+            raise Conflict("The session was ended meanwhile.", "session_ended")
+        panel = "" if decide is not None else " in the Agent panel"
+        answer = Answer(session, question.id, sent.turn_id, panel)
+        showing = _InPlace(answer) if in_place else _AsItComes(answer)
+        if sent.turn_id is None:
+            showing.waits(busy)
+        with Follower(client, sent.session_id, sent.after) as follower:
+            ask = partial(decide, sent.session_id) if decide else None
+            try:
+                _until_end(follower, answer, showing, None, ask)
+            except KeyboardInterrupt:
+                _stop(client, question, sent, follower, answer, showing)
+            finally:
+                showing.last()
+    except Stopped:
+        raise
     except KeyboardInterrupt:
-        client.cancel(question.session_id, question.id)
-        raise Stopped("Stopped before the question was answered.") from None
-    session = client.session(sent.session_id)
-    if session is None:
-        raise Conflict("The session was ended meanwhile.", "session_ended")
-    panel = "" if decide is not None else " in the Agent panel"
-    answer = Answer(session, question.id, sent.turn_id, panel)
-    showing = _InPlace(answer) if in_place else _AsItComes(answer)
-    if sent.turn_id is None:
-        showing.waits(busy)
-    with Follower(client, sent.session_id, sent.after) as follower:
-        try:
-            _until_end(
-                follower,
-                answer,
-                showing,
-                None,
-                partial(decide, sent.session_id) if decide else None,
-            )
-        except KeyboardInterrupt:
-            _stop(client, question, sent, follower, answer, showing)
-        finally:
-            showing.last()
+        client.cancel(sent.session_id if sent is not None else question.session_id, question.id)
+        if sent is None:
+            raise Stopped("Stopped before the question was answered.") from None
+        raise Stopped(_stopped(sent.turn_id is None)) from None
     if answer.failure:
         raise AgentLabError(answer.failure, "turn_failed")
+
+
+def _stopped(was_queued: bool) -> str:
+    return "Stopped: the question was taken back." if was_queued else "Stopped: so was the agent."
 
 
 def _stop(
@@ -161,8 +166,7 @@ def _stop(
             _until_end(follower, answer, showing, time.monotonic() + STOP_SECONDS)
     except KeyboardInterrupt:
         raise Stopped("Stopped waiting. The Agent panel shows what the agent does.") from None
-    what = "Stopped: the question was taken back." if queued else "Stopped: so was the agent."
-    raise Stopped(what)
+    raise Stopped(_stopped(queued))
 
 
 def _until_end(

@@ -12,9 +12,9 @@ from tornado.websocket import WebSocketClosedError
 
 from agent_lab.protocol.brief import Brief, Deleted
 from agent_lab.protocol.events import encode
+from agent_lab.protocol.frames import PROTOCOL
 from agent_lab.server.routes import pattern
 from agent_lab.server.sockets import GOING_AWAY, Socket
-from agent_lab.sessions.commanding import PROTOCOL
 
 if TYPE_CHECKING:
     from agent_lab.sessions.changes import Watcher

@@ -24,7 +24,6 @@ from agent_lab.protocol.events import ContentBlock, ContextItem
 from agent_lab.server.routes import Answer, Route, RouteHandler, Table
 from agent_lab.sessions import asking
 from agent_lab.sessions.asking import LISTED, Place, change, named
-from agent_lab.sessions.commanding import accepted_fields
 
 if TYPE_CHECKING:
     from agent_lab.sessions.session import Session
@@ -181,7 +180,7 @@ async def prompt(request: RouteHandler, kernel_id: str) -> object:
         "after": after,
         "notebook": bound.path if bound is not None else None,
     }
-    return Answer({**told, **accepted_fields(accepted)}, 202)
+    return Answer({**told, **accepted.fields()}, 202)
 
 
 @KERNEL.route("POST", "cancel", "execute", query=FOLDER, body=KernelCancel, returns="Session")

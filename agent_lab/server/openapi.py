@@ -17,6 +17,7 @@ from msgspec import Struct
 from agent_lab.agents.conversations import Conversation
 from agent_lab.agents.registry import Agent
 from agent_lab.notebook.sent import TurnSent
+from agent_lab.protocol import frames
 from agent_lab.protocol import tabs as tab_messages
 from agent_lab.protocol.brief import Brief
 from agent_lab.protocol.commands import AnyCommand
@@ -31,7 +32,6 @@ from agent_lab.server.notebook_routes import NOTEBOOK
 from agent_lab.server.readiness import READINESS
 from agent_lab.server.rest import API
 from agent_lab.server.routes import Route, Table
-from agent_lab.sessions import commanding
 from agent_lab.sessions.files import File
 from agent_lab.sessions.readiness import Check
 from agent_lab.store.catalogue import Hit
@@ -133,8 +133,8 @@ def document() -> Node:
         TurnsSent, ContextDial,
     )  # fmt: skip
     bodies = {route.body for table in TABLES for route in table.routes if route.body}
-    frames = (
-        commanding.Hello, commanding.Ack, commanding.Reject, changes.ChangesHello,
+    sent = (
+        frames.Hello, frames.Ack, frames.Reject, changes.ChangesHello,
         changes.SessionChanged, changes.SessionDeleted,
         tab_messages.TabsHello, tab_messages.TabRequest, tab_messages.TabGo,
         tab_messages.OpenNotebooks, tab_messages.TabReady, tab_messages.TabReply,
@@ -142,7 +142,7 @@ def document() -> Node:
     types = (
         *named,
         *sorted(bodies, key=lambda body: body.__name__),
-        *frames,
+        *sent,
         AnyBody,
         AnyCommand,
     )

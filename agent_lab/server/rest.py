@@ -13,7 +13,6 @@ from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid
 from agent_lab.protocol.events import ContentBlock, ContextItem, Json, encode
 from agent_lab.server.routes import Answer, RouteHandler, Sent, Table, signed_in
 from agent_lab.server.version import version
-from agent_lab.sessions.commanding import accepted_fields
 
 if TYPE_CHECKING:
     from agent_lab.sessions.manager import Manager
@@ -214,7 +213,7 @@ async def prompt(request: RouteHandler, session_id: str) -> object:
     session = await manager.get(session_id)
     if request.wants_stream:
         return await _stream_turn(request, manager, session, message)
-    return Answer(accepted_fields(await session.prompt(message)), 202)
+    return Answer((await session.prompt(message)).fields(), 202)
 
 
 class _Head(Struct):

@@ -10,9 +10,9 @@ from tornado.websocket import WebSocketClosedError
 
 from agent_lab.protocol import tabs
 from agent_lab.protocol.events import encode
+from agent_lab.protocol.frames import PROTOCOL
 from agent_lab.server.routes import pattern
 from agent_lab.server.sockets import BAD_QUERY, Socket
-from agent_lab.sessions.commanding import PROTOCOL
 
 if TYPE_CHECKING:
     from agent_lab.notebook.tabs import Page

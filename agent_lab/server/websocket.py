@@ -7,34 +7,23 @@ reads; a client that is too slow is dropped by the Subscriber and comes back wit
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
-import msgspec
-from msgspec import Struct
 from tornado.websocket import WebSocketClosedError
 
-from agent_lab.protocol.commands import AnyCommand, parse_command
-from agent_lab.protocol.errors import AgentLabError, TooMany
 from agent_lab.protocol.events import encode
+from agent_lab.protocol.frames import PROTOCOL, Ack, Hello, Reject
 from agent_lab.server.routes import MOST_TURNS, pattern
 from agent_lab.server.sockets import ENDED, GOING_AWAY, TOO_SLOW, Socket
-from agent_lab.sessions.commanding import PROTOCOL, Ack, Commands, Hello, Reject
+from agent_lab.sessions.commanding import Commands
 
 if TYPE_CHECKING:
+    from agent_lab.protocol.commands import AnyCommand
     from agent_lab.sessions.session import Session
     from agent_lab.sessions.subscribers import Subscriber
 
 PATH = "agent-lab/api/sessions/{session_id}/chat"
-MOST_COMMANDS = 100
-"""Commands of one client that may wait for their answer."""
-
-_log = logging.getLogger(__name__)
-
-
-class _Named(Struct):
-    id: str = ""
 
 
 class ChatSocket(Socket):
@@ -43,9 +32,6 @@ class ChatSocket(Socket):
     _commands: Commands
     _subscriber: Subscriber | None = None
     _reading: asyncio.Task[None] | None = None
-
-    def initialize(self) -> None:
-        self._waiting = 0
 
     # ------------------------------------------------------------ open
 
@@ -108,40 +94,15 @@ class ChatSocket(Socket):
         """tornado reads on when this returns: who reads no answers is asked no more questions."""
         if self._subscriber is None:
             return
-        try:
-            command = parse_command(message)
-            if self._waiting >= MOST_COMMANDS:
-                raise TooMany("Too many commands wait for their answer. Try again in a moment.")
-        except AgentLabError as error:
-            await self._say(Reject(_id_of(message), error.reason, error.message))
-            return
-        except RecursionError:
-            await self._say(Reject("", "invalid", "This message is nested too deeply."))
-            return
-        self._waiting += 1
-        # A task of its own: a command that waits for the agent must not hold up Stop.
-        self._start_task(self._obey(command), f"{self._session.id}: {type(command).__name__}")
+        command = self._commands.take(message)
+        if isinstance(command, Reject):
+            await self._say(command)
+        else:
+            self._start_task(self._obey(command), f"{self._session.id}: {type(command).__name__}")
 
     async def _obey(self, command: AnyCommand) -> None:
-        try:
-            await self._say(await self._commands.run(command))
-        except AgentLabError as error:
-            await self._say(Reject(command.id, error.reason, error.message))
-        except Exception:
-            _log.exception("agent_lab: a command failed")
-            text = "Something went wrong in Agent Lab. Try again; the server's log has the details."
-            await self._say(Reject(command.id, "internal", text))
-        finally:
-            self._waiting -= 1
+        await self._say(await self._commands.obey(command))
 
 
 def handlers() -> list[tuple[str, type[ChatSocket]]]:
     return [(pattern(PATH), ChatSocket)]
-
-
-def _id_of(message: str | bytes) -> str:
-    """The id of something that is no command, for its sender to learn of it; "" without one."""
-    try:
-        return msgspec.json.decode(message, type=_Named).id
-    except (msgspec.DecodeError, UnicodeError):
-        return ""

@@ -1,14 +1,10 @@
-"""A client's commands to a session, and the frames that a conversation of the two is made of.
-
-Whatever carries the frames: a WebSocket of the server, a widget's own connection.
-"""
+"""A client's commands to a session, whatever carries them."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
-
-from msgspec import Struct
 
 from agent_lab.protocol.commands import (
     AnswerPermission,
@@ -21,37 +17,18 @@ from agent_lab.protocol.commands import (
     QueueRemove,
     QueueSendNow,
     Set,
+    parse_command,
 )
-from agent_lab.protocol.errors import Invalid
-from agent_lab.protocol.events import Session as SessionObject
+from agent_lab.protocol.errors import AgentLabError, Invalid, TooMany
+from agent_lab.protocol.frames import Ack, Reject, id_of
 
 if TYPE_CHECKING:
-    from agent_lab.sessions.session import Accepted, Session
+    from agent_lab.sessions.session import Session
 
-PROTOCOL = 1
+MOST_WAITING = 100
+"""Commands of one client that may wait for their answer."""
 
-
-class Hello(Struct, frozen=True, tag="hello", tag_field="type"):
-    """`first_seq`: the next event sent has at least this seq; `last_seq`: the last one by now."""
-
-    protocol: int
-    session: SessionObject
-    first_seq: int
-    last_seq: int
-
-
-class Ack(Struct, frozen=True, tag="ack", tag_field="type", omit_defaults=True):
-    """For a prompt also what became of it."""
-
-    id: str
-    turn_id: str | None = None
-    queued: str | None = None
-
-
-class Reject(Struct, frozen=True, tag="reject", tag_field="type"):
-    id: str
-    reason: str
-    message: str
+_log = logging.getLogger(__name__)
 
 
 class Commands:
@@ -61,6 +38,33 @@ class Commands:
         self._session = session
         self._who = who
         self._in_order = asyncio.Lock()
+        self._waiting = 0
+
+    def take(self, message: str | bytes) -> AnyCommand | Reject:
+        """A command, which `obey` is then owed; or why it is none."""
+        try:
+            command = parse_command(message)
+            if self._waiting >= MOST_WAITING:
+                raise TooMany("Too many commands wait for their answer. Try again in a moment.")
+        except AgentLabError as error:
+            return Reject(id_of(message), error.reason, error.message)
+        except RecursionError:
+            return Reject("", "invalid", "This message is nested too deeply.")
+        self._waiting += 1
+        return command
+
+    async def obey(self, command: AnyCommand) -> Ack | Reject:
+        """To be run in a task of its own: what waits for the agent must not hold up Stop."""
+        try:
+            return await self.run(command)
+        except AgentLabError as error:
+            return Reject(command.id, error.reason, error.message)
+        except Exception:
+            _log.exception("agent_lab: a command failed")
+            text = "Something went wrong in Agent Lab. Try again; the server's log has the details."
+            return Reject(command.id, "internal", text)
+        finally:
+            self._waiting -= 1
 
     async def run(self, command: AnyCommand) -> Ack:
         """Raises AgentLabError. Stop and answers do not wait for what came before."""
@@ -87,7 +91,7 @@ class Commands:
             case Prompt():
                 if command.origin == "agent":
                     raise Invalid("Only an agent's own turn has the origin 'agent'.")
-                return Ack(command.id, **accepted_fields(await session.prompt(command)))
+                return Ack(command.id, **(await session.prompt(command)).fields())
             case Set():
                 await session.set(command)
             case QueueEdit():
@@ -97,9 +101,3 @@ class Commands:
             case QueueSendNow():
                 await session.queue_send_now(command.item_id)
         return Ack(command.id)
-
-
-def accepted_fields(accepted: Accepted) -> dict[str, str | None]:
-    if accepted.turn_id is None:
-        return {"queued": accepted.queued}
-    return {"turn_id": accepted.turn_id}

@@ -125,6 +125,11 @@ class Accepted(Struct, frozen=True):
     turn_id: str | None
     queued: str | None
 
+    def fields(self) -> dict[str, str | None]:
+        if self.turn_id is None:
+            return {"queued": self.queued}
+        return {"turn_id": self.turn_id}
+
 
 class Trust(Protocol):
     """What a session asks of its Manager about a folder."""

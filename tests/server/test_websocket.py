@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from agent_lab.server import sockets, websocket
+from agent_lab.server import sockets
+from agent_lab.sessions import commanding
 from tests.server.lab import DEADLINE, Server, answer_of, ends, text
 
 
@@ -160,7 +161,7 @@ async def test_of_too_many_commands_that_wait_one_is_rejected(server: Server) ->
     await chat.answered(await chat.send("prompt", content=text("never")))
     names = [
         await chat.send("set", model="opus")  # waits for the agent to start
-        for _ in range(websocket.MOST_COMMANDS + 1)
+        for _ in range(commanding.MOST_WAITING + 1)
     ]
     rejected = await chat.until("reject")
     assert (rejected["id"], rejected["reason"]) == (names[-1], "too_many")

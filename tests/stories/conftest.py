@@ -31,12 +31,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "story: a person at a real browser; takes seconds")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A story plays in real time on shared cores: one that fails is told once more, and the report
-    names it (R)."""
+    names it (R) and says at its end why. `--reruns 0`: never."""
+    if config.getoption("reruns") is not None:
+        return
     for item in items:
         if item.get_closest_marker("story"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    again: list[pytest.TestReport] = terminalreporter.stats.get("rerun", [])
+    if again:
+        terminalreporter.section("stories told twice")
+    for report in again:
+        terminalreporter.write_line(report.nodeid)
+        terminalreporter.write_line(f"    {str(report.longrepr)[-1500:]}")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -204,16 +205,16 @@ NOTES = """async () => {
   const notes = (await worker?.getNotifications()) ?? [];
   return notes.map(({title, body, actions}) => [title, body, actions.map(each => each.title)]);
 }"""
-PRESS = """async action => {
+PRESS = """async ([title, action]) => {
   const notes = await self.registration.getNotifications();
-  const notification = notes.find(each => each.actions.length);
+  const notification = notes.find(each => each.title === title);
   self.dispatchEvent(new NotificationEvent('notificationclick', { notification, action }));
 }"""
 
 
-def notes(page: Page) -> list[Any]:
-    found: list[Any] = page.evaluate(NOTES)
-    return found
+def notes(page: Page, title: str) -> list[Any]:
+    """Those of one session: others may wait for an answer since earlier."""
+    return [note for note in page.evaluate(NOTES) if note[0] == title]
 
 
 @pytest.mark.parametrize("place", ["page", "lab"])
@@ -230,7 +231,7 @@ def test_the_buttons_of_the_browser_s_own(
     bell = sessions.button("Notify me outside of this page")
     bell.click()
     expect(bell).to_have_attribute("aria-pressed", "true")
-    title = f"With buttons, {place}"
+    title = f"With buttons, {uuid.uuid4().hex[:8]}"
     made = make_session(lab, title)
     expect(sessions.opener(title)).to_be_visible()
     beside = new_page()
@@ -238,24 +239,23 @@ def test_the_buttons_of_the_browser_s_own(
     beside.goto(f"{lab.url}agent-lab/sessions")
     page.bring_to_front()
 
-    ask_in(lab, made, f"bash: touch pressed-{place}", wait=False)
-    (note,) = until(lambda: notes(page))
-    assert note[0] == title
+    ask_in(lab, made, f"bash: touch pressed-{made}", wait=False)
+    (note,) = until(lambda: notes(page, title))
     assert note[1].startswith("Permission needed: ")
     assert note[2] == ["Allow once", "Reject"]
     (worker,) = [
         one for one in context.service_workers if one.url.endswith("/agent-lab/answers.js")
     ]
-    worker.evaluate(PRESS, "allow_once")
-    assert until((lab.root / f"pressed-{place}").exists)
+    worker.evaluate(PRESS, [title, "allow_once"])
+    assert until((lab.root / f"pressed-{made}").exists)
     until(lambda: lab.call("GET", f"agent-lab/api/sessions/{made}")["status"] == "idle")
-    until(lambda: not any("Permission" in note[1] for note in notes(page)))
+    until(lambda: not any("Permission" in note[1] for note in notes(page, title)))
 
-    ask_in(lab, made, f"bash: touch not-pressed-{place}", wait=False)
-    until(lambda: any("Permission" in note[1] for note in notes(page)))
-    worker.evaluate(PRESS, "reject_once")
+    ask_in(lab, made, f"bash: touch not-pressed-{made}", wait=False)
+    until(lambda: any("Permission" in note[1] for note in notes(page, title)))
+    worker.evaluate(PRESS, [title, "reject_once"])
     until(lambda: not lab.call("GET", f"agent-lab/api/sessions/{made}")["pending_permissions"])
-    assert not (lab.root / f"not-pressed-{place}").exists()
+    assert not (lab.root / f"not-pressed-{made}").exists()
     bell.click()
     if place == "lab":
         # JupyterLab's pages stay its own: ours stands before nothing that they load.

@@ -4,6 +4,7 @@ goes with a number."""
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -114,8 +115,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory, model_url: str) -> Iterator[La
 
 
 def test_the_panel_and_the_list_speak_it(lab: Lab, page: Page) -> None:
+    name = f"Untranslated {uuid.uuid4().hex}"
     for number in range(3):
-        make_session(lab, f"Untranslated {number}", *(["hello"] if number == 0 else []))
+        make_session(lab, f"{name} {number}", *(["hello"] if number == 0 else []))
     open_lab(page, lab, "words")
     # Under JupyterLab's own heading, which this pack leaves English.
     card = page.locator(".jp-LauncherCard", has_text="⟦Agent⟧")
@@ -139,9 +141,9 @@ def test_the_panel_and_the_list_speak_it(lab: Lab, page: Page) -> None:
 
     page.get_by_role("tab", name="⟦Agent sessions⟧").click()
     rows = page.get_by_role("navigation", name="⟦Agent sessions⟧")
-    rows.get_by_role("searchbox").fill("Untranslated")
+    rows.get_by_role("searchbox").fill(name)
     expect(rows.get_by_text("⟦1 3 found⟧")).to_be_visible()
-    rows.get_by_role("searchbox").fill("Untranslated 1")
+    rows.get_by_role("searchbox").fill(f"{name} 1")
     expect(rows.get_by_text("⟦0 1 found⟧")).to_be_visible()
     rows.get_by_role("searchbox").fill("")
     left = page.evaluate(LEFT, ".al-sessions")

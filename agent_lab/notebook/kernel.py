@@ -20,6 +20,11 @@ OTHERS_PATIENCE_SECONDS = 1.0
 """Those of other languages do not have our part anyway."""
 
 
+HARMLESS = "comm_info_request"
+"""What every kernel answers. Not kernel_info: IPython puts a tip of the day into its answer, drawn
+from the person's own random numbers."""
+
+
 class KernelManager(Protocol):
     """What we use of jupyter_client's."""
 
@@ -50,12 +55,7 @@ async def ask(
         if manager in _silent:
             raise _not_offered(manager)
         seconds = min(seconds, OTHERS_PATIENCE_SECONDS)
-    # A session of our own: clients that share the manager's have one address, and lose replies.
-    own = Session(
-        key=manager.session.key,
-        signature_scheme=manager.session.signature_scheme,
-        username="agent_lab",
-    )
+    own = own_session(manager)
     client: AsyncKernelClient = manager.client(session=own)
     shell = channel == "shell"
     client.start_channels(shell=shell, iopub=False, stdin=False, hb=False, control=not shell)
@@ -64,9 +64,8 @@ async def ask(
         message = own.msg(request, content)
         spoken.send(message)
         # A kernel drops what it does not know without a word, and answers in order: when this is
-        # answered first, ours never will be. Not kernel_info: IPython puts a tip of the day into
-        # its answer, drawn from the person's own random numbers.
-        probe = own.msg("comm_info_request", {})
+        # answered first, ours never will be.
+        probe = own.msg(HARMLESS, {})
         spoken.send(probe)
         async with asyncio.timeout(seconds):
             while True:
@@ -84,6 +83,16 @@ async def ask(
         raise Conflict(text, "kernel_busy") from None
     finally:
         client.stop_channels()
+
+
+def own_session(manager: KernelManager) -> Session:
+    """Clients that share the manager's have one address, lose replies, and fill its memory of
+    signatures."""
+    return Session(
+        key=manager.session.key,
+        signature_scheme=manager.session.signature_scheme,
+        username="agent_lab",
+    )
 
 
 _silent: WeakSet[KernelManager] = WeakSet()

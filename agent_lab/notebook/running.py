@@ -17,11 +17,10 @@ from typing import Any, Literal
 import zmq
 import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
-from jupyter_client.session import Session
 from jupyter_core.utils import ensure_async
 from msgspec import Struct
 
-from agent_lab.notebook.kernel import KernelManager
+from agent_lab.notebook.kernel import KernelManager, own_session
 from agent_lab.notebook.outputs import Outputs
 from agent_lab.protocol.errors import Conflict
 from agent_lab.protocol.events import Json
@@ -76,12 +75,7 @@ class Kernel:
 
     def __init__(self, manager: KernelManager) -> None:
         self.manager = manager
-        # A session of our own: clients that share the manager's have one address, and lose replies.
-        self._session = Session(
-            key=manager.session.key,
-            signature_scheme=manager.session.signature_scheme,
-            username="agent_lab",
-        )
+        self._session = own_session(manager)
         self._client: AsyncKernelClient = manager.client(session=self._session)
         self._client.start_channels(iopub=False, stdin=False, hb=False, control=False)
         self._iopub: zmq.asyncio.Socket = self._client.connect_iopub()

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import structs
 
-from agent_lab.notebook.kernel import KernelManager, ask
+from agent_lab.notebook.kernel import PATIENCE_SECONDS, KernelManager, ask
 from agent_lab.protocol.errors import NotFound, Unavailable
 from agent_lab.protocol.events import Json
 from agent_lab.protocol.reports import Inspection, Level, NameChanges, Variable
@@ -48,12 +48,14 @@ async def inspect_variable(
     return _read(reply.get("inspection"), Inspection)
 
 
-async def name_changes(manager: KernelManager, since: str = "") -> NameChanges:
+async def name_changes(
+    manager: KernelManager, since: str = "", seconds: float = PATIENCE_SECONDS
+) -> NameChanges:
     """What became of the names since the look that returned the token `since`; "": a first look.
 
     Raises Conflict, Unavailable.
     """
-    reply = await ask(manager, NAMES, {"since": since})
+    reply = await ask(manager, NAMES, {"since": since}, seconds)
     return _read(reply, NameChanges)
 
 

@@ -9,24 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-import msgspec
 import zmq
-from jupyter_client.session import Session
-from msgspec import Struct
 
 from agent_lab.notebook.facts import Happened, Name, Record, What
-from agent_lab.notebook.kernel import KernelManager, ask
+from agent_lab.notebook.kernel import HARMLESS, KernelManager, ask, own_session
+from agent_lab.notebook.variables import name_changes
 from agent_lab.protocol.errors import AgentLabError
 from agent_lab.protocol.events import Json
+from agent_lab.protocol.reports import Variable
 
 _log = logging.getLogger(__name__)
 
 PREFIX = b"kernel."
-NAMES = "agent_lab_names_request"
 NAMES_SECONDS = 2.0
 QUIET_SECONDS = 0.03
 """How long after a cell the next one may begin before the kernel is asked what it bound."""
@@ -60,15 +58,6 @@ class Watchable(KernelManager, Protocol):
 StartTask = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 Tell = Callable[[str, Happened], None]
 """Told of each thing that happened to a kernel: its id, and what."""
-
-
-class _NamesReply(Struct):
-    token: str | int
-    bound: tuple[Name, ...] = ()
-    rebound: tuple[Name, ...] = ()
-    changed: tuple[Name, ...] = ()
-    deleted: tuple[Name | str, ...] = ()
-    forgotten: bool = False
 
 
 class Watch:
@@ -165,7 +154,7 @@ class _Watched:
         self._second, self._messages = 0.0, 0
         self._timer: asyncio.TimerHandle | None = None
         self._asking: asyncio.Task[None] | None = None
-        self._token: str | int | None = None
+        self._token = ""
         self._tells_names = True
         self._closed = False
         stream: Stream = manager.connect_iopub()
@@ -184,7 +173,7 @@ class _Watched:
         unheard = 0
         for _ in range(MOST_TRIES):
             try:
-                await ask(self._manager, "kernel_info_request", {}, NAMES_SECONDS)
+                await ask(self._manager, HARMLESS, {}, NAMES_SECONDS)
             except AgentLabError:  # it starts, or does not know the control channel
                 await asyncio.sleep(TOPIC_SECONDS)
                 continue
@@ -273,7 +262,7 @@ class _Watched:
     # ------------------------------------------------------------ what happens to it
 
     def happened(self, what: What) -> None:
-        self._token = None
+        self._token = ""
         self._tells_names = True
         self._tell(self.record.happened(what, datetime.now(UTC)))
         self._ask_soon()
@@ -314,20 +303,19 @@ class _Watched:
     async def _ask_names(self) -> None:
         token, life = self._token, self.record.life
         try:
-            content = await ask(self._manager, NAMES, {"since": token or ""}, NAMES_SECONDS)
-            reply = msgspec.convert(content, _NamesReply)
-        except (AgentLabError, msgspec.ValidationError) as error:
+            changes = await name_changes(self._manager, token, NAMES_SECONDS)
+        except AgentLabError as error:
             _log.info("agent_lab: kernel %s tells no names: %s", self._name, error)
             self._tells_names = False  # until it is restarted, or loads our part
             return
         if life != self.record.life:
             return
-        self._token = reply.token
-        if token is None or reply.forgotten:
+        self._token = changes.token
+        if not token or changes.forgotten:
             self.record.named((), (), ())
             return
-        deleted = tuple(Name(one) if isinstance(one, str) else one for one in reply.deleted)
-        self.record.named(reply.bound, (*reply.rebound, *reply.changed), deleted)
+        rebound = (*changes.rebound, *changes.changed)
+        self.record.named(_names(changes.bound), _names(rebound), _names(changes.deleted))
 
     async def settled(self) -> None:
         if self._timer is not None:
@@ -348,13 +336,8 @@ class _Watched:
         self._stream.close()
 
 
-def own_session(manager: KernelManager) -> Session:
-    """Clients that share the manager's have one address, and its memory of signatures."""
-    return Session(
-        key=manager.session.key,
-        signature_scheme=manager.session.signature_scheme,
-        username="agent_lab",
-    )
+def _names(variables: Iterable[Variable]) -> tuple[Name, ...]:
+    return tuple(Name(each.name, each.type, each.shape) for each in variables)
 
 
 def _time(value: object) -> datetime | None:

@@ -15,32 +15,6 @@ from jupyter_client.session import Session
 
 from tests.server.lab import DEADLINE, Json, Server
 
-# The kernel's side of names in its smallest form, where the kernel has none of its own.
-NAMES = """
-def _install(kernel):
-    import itertools
-    if "agent_lab_names_request" in kernel.control_handlers:
-        return
-    seen, tokens = {}, itertools.count(1)
-    async def names(stream, ident, parent):
-        shell = kernel.shell
-        mine = {n: id(v) for n, v in shell.user_ns.items()
-                if not n.startswith("_") and n not in shell.user_ns_hidden}
-        told = lambda n: {"name": n, "type": type(shell.user_ns.get(n)).__name__}
-        before = seen.get(parent["content"].get("since"), {})
-        token = str(next(tokens))
-        seen[token] = mine
-        kernel.session.send(stream, "agent_lab_names_reply", {
-            "token": token,
-            "bound": [told(n) for n in mine if n not in before],
-            "rebound": [told(n) for n in mine if n in before and before[n] != mine[n]],
-            "deleted": [{"name": n} for n in before if n not in mine],
-        }, parent, ident=ident)
-    kernel.control_handlers["agent_lab_names_request"] = names
-_install(get_ipython().kernel)
-del _install
-"""
-
 
 class Person:
     """Somebody at a notebook: runs cells through a client of their own, as a tab does."""
@@ -110,8 +84,8 @@ class Notebook:
 
 
 async def start(server: Server, app: Any, path: str = "eda.ipynb", kernel: str = "python3",
-                cells: list[str] | None = None) -> Notebook:  # fmt: skip
-    """A notebook's file, its kernel as JupyterLab starts it, and its session."""
+                cells: list[str] | None = None, opened: bool = True) -> Notebook:  # fmt: skip
+    """A notebook's file, its kernel as JupyterLab starts it, and its session if `opened`."""
     file = Path(app.contents_manager.root_dir) / path
     file.parent.mkdir(parents=True, exist_ok=True)
     code = [nbformat.v4.new_code_cell(source) for source in cells or []]  # type: ignore[no-untyped-call]
@@ -121,7 +95,8 @@ async def start(server: Server, app: Any, path: str = "eda.ipynb", kernel: str =
     answer = await server.fetch("POST", f"{server.url}api/sessions", new)
     assert answer.status == 201, answer.body
     notebook = Notebook(server, app, path, answer.json)
-    await notebook.open()
+    if opened:
+        await notebook.open()
     return notebook
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from tests.notebook.living import NAMES, Notebook, heard, person_at, quiet, start
+from tests.notebook.living import Notebook, heard, person_at, quiet, start
 from tests.server.lab import Chat, Server
 
 
@@ -35,8 +35,8 @@ async def test_a_restart_is_told_to_the_person_and_to_the_agent(
         await server.call("POST", f"sessions/{notebook.id}/cancel")
         await chat.until("turn_ended")
     async with person_at(notebook) as person:
-        await person.run(NAMES)
-        text = await notebook.until(lambda text: "restarted at" in text and "_install" in text)
+        await person.run("begun = 1")
+        text = await notebook.until(lambda text: "restarted at" in text and "begun = 1" in text)
         assert "gone" not in text
         session = await server.session(notebook.id)
         assert session["notebook"] == {"path": "eda.ipynb", "kernel_id": notebook.kernel_id}

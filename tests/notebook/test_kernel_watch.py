@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 
-from tests.notebook.living import NAMES, heard, install, looked, person_at, quiet, start
+from tests.notebook.living import heard, install, looked, person_at, quiet, start
 from tests.server.lab import Json, Server
 
 
@@ -25,7 +25,6 @@ async def test_a_prompt_is_told_what_ran_and_what_it_bound(
 ) -> None:
     notebook = await start(server, jp_serverapp)
     async with person_at(notebook) as person:
-        await person.run(NAMES)
         await heard(notebook, person)
         await person.run("x = [1, 2]\ny = 'a'")
         await person.run("import time\ntime.sleep(0.2)\n1 / 0")
@@ -46,6 +45,19 @@ async def test_a_prompt_is_told_what_ran_and_what_it_bound(
         assert item["notebook"] == "eda.ipynb"
         assert await notebook.text() == ""
         assert told(await server.ask(notebook.id, "and now?")) == []
+
+
+async def test_to_be_watched_draws_none_of_a_person_s_random_numbers(
+    server: Server, jp_serverapp: Any
+) -> None:
+    notebook = await start(server, jp_serverapp, opened=False)
+    async with person_at(notebook) as person:
+        await person.run("import random; random.seed(7); first = random.getstate()")
+        await notebook.open()
+        await heard(notebook, person)
+        drawn = {"drawn": "random.getstate() == first"}
+        reply = await person.run("", user_expressions=drawn)
+        assert reply["content"]["user_expressions"]["drawn"]["data"]["text/plain"] == "True"
 
 
 async def test_every_way_to_ask_tells_it_and_a_prompt_can_go_without(
@@ -102,7 +114,6 @@ async def test_a_queued_prompt_is_told_when_its_turn_begins(
 async def test_the_agents_own_runs_are_not_told_to_it(server: Server, jp_serverapp: Any) -> None:
     notebook = await start(server, jp_serverapp)
     async with person_at(notebook) as person, person_at(notebook, "agent_lab") as agent:
-        await person.run(NAMES)
         await heard(notebook, person)
         await agent.run("made_by_agent = 1")
         await person.run("pass")
@@ -199,12 +210,10 @@ async def test_a_prompt_does_not_wait_for_a_kernel_that_is_busy(
 ) -> None:
     notebook = await start(server, jp_serverapp)
     async with person_at(notebook) as person:
-        await person.run(NAMES)
         await heard(notebook, person)
         await person.run("before = 1")
         person.send("sum(x * x for x in range(10 ** 9))")
-        text = await notebook.until(lambda text: "still running" in text)
-        assert "before" in text
+        await notebook.until(lambda text: "still running" in text and "before" in text)
         assert told(await server.ask(notebook.id, "still?"))[0]["text"]
         await server.fetch("POST", f"{server.url}api/kernels/{notebook.kernel_id}/interrupt")
         text = await notebook.until(lambda text: "KeyboardInterrupt" in text)
@@ -223,7 +232,6 @@ async def test_a_kernel_that_does_not_answer_holds_no_prompt_up(
 ) -> None:
     notebook = await start(server, jp_serverapp)
     async with person_at(notebook) as person:
-        await person.run(NAMES)
         await heard(notebook, person)
         watch = jp_serverapp.web_app.settings["agent_lab"].watching.account.watch
         before = watch.record(notebook.kernel_id).position

@@ -7,7 +7,7 @@ from typing import Literal
 from msgspec import Struct
 
 from agent_lab.protocol.brief import Brief
-from agent_lab.protocol.events import ContextItem, TextBlock
+from agent_lab.protocol.events import ContentBlock, ContextItem
 
 
 class Sent(Struct, frozen=True):
@@ -30,7 +30,7 @@ class Question(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A prompt and whom it goes to. The same `id` twice is one turn."""
 
     id: str
-    content: tuple[TextBlock, ...]
+    content: tuple[ContentBlock, ...]
     context: tuple[ContextItem, ...] = ()
     session_id: str = ""
     new: bool = False

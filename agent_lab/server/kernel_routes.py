@@ -6,22 +6,21 @@ token, opens nothing but these routes, and no page of a browser may use it.
 
 from __future__ import annotations
 
-import hmac
 import uuid
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from jupyter_server.auth.decorator import allow_unauthenticated
 from msgspec import Struct
 from msgspec.structs import replace
 from tornado import web
 
+from agent_lab.protocol.asking import Question
 from agent_lab.protocol.brief import brief
 from agent_lab.protocol.commands import Prompt
 from agent_lab.protocol.errors import Forbidden, Invalid, NotFound
-from agent_lab.protocol.events import ContentBlock, ContextItem
-from agent_lab.server.routes import Answer, Route, RouteHandler, Table
+from agent_lab.protocol.events import ContentBlock
+from agent_lab.server.bearer import BearerHandler, by_secret
+from agent_lab.server.routes import Answer, RouteHandler, Table
 from agent_lab.sessions import asking
 from agent_lab.sessions.asking import LISTED, Place, change, named
 
@@ -43,19 +42,12 @@ class KernelSession(Struct, frozen=True, forbid_unknown_fields=True):
     model: str | None = None
 
 
-class KernelPrompt(Struct, frozen=True, forbid_unknown_fields=True):
+class KernelPrompt(Question, frozen=True, forbid_unknown_fields=True):
     """`id` is the kernel's own: the same id twice is one turn. `session_id`: not this kernel's
     session but that one, this once. `plan`: the agent plans first. It cannot grant more."""
 
-    content: tuple[ContentBlock, ...] = ()
-    context: tuple[ContextItem, ...] = ()
     id: str = ""
-    session_id: str = ""
-    new: bool = False
-    agent: str | None = None
-    model: str | None = None
-    plan: bool = False
-    without: tuple[Literal["since"], ...] = ()
+    content: tuple[ContentBlock, ...] = ()
 
 
 class KernelCancel(Struct, frozen=True, forbid_unknown_fields=True):
@@ -65,39 +57,15 @@ class KernelCancel(Struct, frozen=True, forbid_unknown_fields=True):
     prompt_id: str = ""
 
 
-class KernelHandler(RouteHandler):
-    """A request from a kernel; nothing of Jupyter's sign-in is asked."""
+class KernelHandler(BearerHandler):
+    callers = "kernels"
+    refusal = "The secret is not this server's. Restart the kernel: then it gets the new one."
 
-    # Jupyter's own `prepare` would hand our secret to the hub as if it were one of its tokens.
-    async def prepare(self) -> None:  # type: ignore[override]  # as in jupyter_server
-        self.current_user = None
-        if not self.check_host():
-            raise web.HTTPError(403)
-        if "Origin" in self.request.headers:
-            self.refuse(Forbidden("These routes are for kernels, not for pages."))
-            return
-        kind, _, given = self.request.headers.get("Authorization", "").partition(" ")
-        secret = self.lab.kernel_secret.encode()
-        known = hmac.compare_digest(given.strip().encode(), secret)
-        if kind.lower() != "bearer" or not known:
-            text = "The secret is not this server's. Restart the kernel: then it gets the new one."
-            self.refuse(Forbidden(text, "wrong_secret"))
-            return
-        self.check_length()
-
-    def check_xsrf_cookie(self) -> None:
-        """No cookie opens these routes, so there is nothing to forge."""
+    async def secret(self) -> str:
+        return self.lab.kernel_secret
 
 
-def _by_secret(route: Route) -> Callable[..., Awaitable[None]]:
-    @allow_unauthenticated  # `prepare` has checked the secret
-    async def method(self: RouteHandler, **ids: str) -> None:
-        await self.respond(route.run, ids)
-
-    return method
-
-
-KERNEL = Table("agent-lab/kernel/{kernel_id}", KernelHandler, _by_secret)
+KERNEL = Table("agent-lab/kernel/{kernel_id}", KernelHandler, by_secret)
 
 
 @KERNEL.route("GET", "session", "read", query=OF_SESSION, returns="Session")

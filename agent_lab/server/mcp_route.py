@@ -8,23 +8,18 @@ a restart of the server is invisible to an agent.
 from __future__ import annotations
 
 import asyncio
-import hmac
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import msgspec
-from jupyter_server.auth.decorator import allow_unauthenticated
-from tornado import web
 
 from agent_lab.notebook import mcp
-from agent_lab.protocol.errors import AgentLabError, Forbidden
+from agent_lab.protocol.errors import AgentLabError
 from agent_lab.protocol.events import Json, encode
+from agent_lab.server.bearer import BearerHandler, by_secret
 from agent_lab.server.routes import (
     EVENT_STREAM,
     KEEP_ALIVE_SECONDS,
     Answer,
-    Route,
-    RouteHandler,
     Sent,
     Table,
 )
@@ -36,49 +31,21 @@ EARLY_SECONDS = 1.0
 """A call that takes longer is answered as a stream: clients give up on silence after a minute."""
 
 
-class McpHandler(RouteHandler):
-    """A request of an agent; nothing of Jupyter's sign-in is asked."""
+class McpHandler(BearerHandler):
+    callers = "agents"
+    refusal = "The secret is not this session's. Start its agent again: it gets the new one."
+    calls: ToolCalls | None = None
 
-    # Jupyter's own `prepare` would hand our secret to the hub as if it were one of its tokens.
-    async def prepare(self) -> None:  # type: ignore[override]  # as in jupyter_server
-        self.current_user = None
-        if not self.check_host():
-            raise web.HTTPError(403)
-        if "Origin" in self.request.headers:
-            self.refuse(Forbidden("This route is for agents, not for pages."))
-            return
-        kind, _, given = self.request.headers.get("Authorization", "").partition(" ")
-        calls = await self._calls()
-        # Compared also where there is no such session: a stranger learns nothing of which exist.
-        secret = "" if calls is None else calls.secret
-        known = hmac.compare_digest(given.strip().encode(), secret.encode())
-        if kind.lower() != "bearer" or not secret or not known:
-            text = "The secret is not this session's. Start its agent again: it gets the new one."
-            self.refuse(Forbidden(text, "wrong_secret"))
-            return
-        self.calls = calls
-        self.check_length()
-
-    async def _calls(self) -> ToolCalls | None:
+    async def secret(self) -> str:
         try:
             manager = await self.lab.manager()
-            return (await manager.get(self.path_kwargs["session_id"])).tool_calls
+            self.calls = (await manager.get(self.path_kwargs["session_id"])).tool_calls
         except AgentLabError:
-            return None
-
-    def check_xsrf_cookie(self) -> None:
-        """No cookie opens this route, so there is nothing to forge."""
+            return ""
+        return "" if self.calls is None else self.calls.secret
 
 
-def _by_secret(route: Route) -> Callable[..., Awaitable[None]]:
-    @allow_unauthenticated  # `prepare` has checked the secret
-    async def method(self: RouteHandler, **ids: str) -> None:
-        await self.respond(route.run, ids)
-
-    return method
-
-
-MCP = Table("agent-lab/mcp", McpHandler, _by_secret)
+MCP = Table("agent-lab/mcp", McpHandler, by_secret)
 
 
 @MCP.route("POST", "{session_id}", "execute", returns="JsonRpc", also={202: None})

@@ -16,7 +16,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from . import conversation, kernel, keys, latency, load, page, startup, throughput, volume, watching
+from . import (
+    conversation,
+    kernel,
+    keys,
+    latency,
+    load,
+    page,
+    startup,
+    throughput,
+    tools,
+    volume,
+    watching,
+)
 from .measures import Measure, Run
 from .report import HEADINGS, Figure, columns, say
 from .servers import Missing, claude_program
@@ -40,6 +52,8 @@ MEASURES: dict[str, Measure] = {
     "kernel": watching.kernel_output,
     "asking": kernel.asking,
     "import": kernel.importing,
+    "tools": tools.running,
+    "memory": tools.memory,
 }
 
 

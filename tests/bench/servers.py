@@ -101,21 +101,24 @@ async def jupyter(
     extension: bool = True,
     front_end: Path | None = None,
     widgets: bool = True,
+    beside: str = "",
 ) -> AsyncIterator[Server]:
     """A server of its own in `folder`, ended with all it started.
 
     `extension` False: the same without ours. `front_end`: our built lab extension, to be seen by
     the page. `widgets` False: a page without those of the packages that ours brings along.
+    `beside`: a further server extension.
     """
     root = folder / "root"
     root.mkdir(parents=True, exist_ok=True)
     port = free_port()
+    extensions = {"agent_lab": extension} | ({beside: True} if beside else {})
     command = [
         sys.executable, "-m", "jupyterlab" if lab else "jupyter_server",
         f"--ServerApp.root_dir={root}", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}",
         "--ServerApp.port_retries=0", "--ServerApp.open_browser=False",
         "--ServerApp.allow_root=True", f"--IdentityProvider.token={TOKEN}",
-        f"--ServerApp.jpserver_extensions={{'agent_lab': {extension}}}",
+        f"--ServerApp.jpserver_extensions={extensions}",
     ]  # fmt: skip
     if lab:
         seen = _lab_extensions(folder / "labextensions", front_end, widgets)

@@ -129,3 +129,32 @@ def test_a_collapsed_pane_stays_collapsed(lab: Lab, page: Page) -> None:
     expect(terminal_of(page)).to_be_hidden()
     page.get_by_role("button", name="Expand terminal").click()
     expect(terminal_of(page)).to_be_visible()
+
+
+def test_a_page_asks_early_for_the_session_it_will_show_and_for_no_other(
+    lab: Lab, page: Page
+) -> None:
+    asked: list[str] = []
+    page.on(
+        "websocket", lambda socket: asked.append(socket.url) if "/chat?" in socket.url else None
+    )
+    open_lab(page, lab, "early")
+    panel = open_split(page)
+    panel.answers("shown again")
+    until(lambda: saved_split(lab, "early").get("session"))
+    asked.clear()
+    page.reload()
+    settle(page)
+    panel.says("Answer to: shown again")
+    panel.status("Idle")
+    assert len(asked) == 1
+
+    page.locator(
+        "#jp-main-dock-panel .lm-TabBar-tab.lm-mod-current .lm-TabBar-tabCloseIcon"
+    ).click()
+    expect(panel.region).to_have_count(0)
+    until(lambda: not saved_split(lab, "early"))
+    asked.clear()
+    page.reload()
+    settle(page)
+    assert asked == []

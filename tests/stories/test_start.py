@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.sessions.test_disk import disk, fill
 from tests.stories.lab import Lab, free_port, running_lab, with_model
@@ -89,11 +89,33 @@ def lab_without_model(tmp_path: Path) -> Iterator[Lab]:
 
 
 def test_no_model(lab_without_model: Lab, page: Page) -> None:
+    held: list[tuple[WebSocketRoute, str | bytes]] = []
+    ended = False
+
+    def route(socket: WebSocketRoute) -> None:
+        def pass_on(message: str | bytes) -> None:
+            nonlocal ended
+            if ended:
+                held.append((socket, message))
+            else:
+                ended = '"turn_ended"' in str(message)
+                socket.send(message)
+
+        socket.connect_to_server().on_message(pass_on)
+
+    page.route_web_socket(re.compile("/chat"), route)
     open_lab(page, lab_without_model, "no-model")
     panel = open_split(page)
     panel.ask("hello")
     card = panel.log.get_by_role("group", name="The model could not be reached")
-    expect(card.get_by_role("button", name="Try again")).to_be_enabled()
+    again = card.get_by_role("button", name="Try again")
+    # The turn's end, and that the session is busy no longer, come one after the other.
+    expect(again).to_be_disabled()
+    while not held:
+        page.wait_for_timeout(20)  # the route lives in this thread
+    for socket, message in held:
+        socket.send(message)
+    expect(again).to_be_enabled()
     expect(card).to_contain_text("Check the network and the API address")
 
 

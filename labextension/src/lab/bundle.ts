@@ -13,36 +13,58 @@ export interface Bundle {
 
 let failures = 0;
 
-/** Says for this server that the page before this one showed a panel. */
+/** Says for this server what was shown: in this tab the session's id, in this browser that there was one. */
 const SHOWN = (): string => `agent-lab:panel-shown:${PageConfig.getBaseUrl()}`;
 
 const addressOf = (): string => URLExt.join(PageConfig.getBaseUrl(), 'static/agent_lab/chat.js');
 
 /**
- * Fetch the bundle beside all else that a page fetches at its start, where it will be wanted soon: the
- * page before showed a panel, so this one is likely to come up with it.
+ * Fetch the bundle beside all else that a page fetches at its start, where it will be wanted soon.
+ *
+ * Returns the session that the page before this one showed in this tab, "" where there was none: this page
+ * is likely to come up with it, so the bundle is run too while the page still waits for its own parts.
  */
-export function expectBundle(): void {
+export function expectBundle(): string {
   try {
-    if (localStorage.getItem(SHOWN()) === null) {
-      return;
+    const session = sessionStorage.getItem(SHOWN()) ?? '';
+    // Both are set again by the panel; a page that shows none leaves the next one in peace.
+    sessionStorage.removeItem(SHOWN());
+    if (session !== '') {
+      loadBundle().catch(() => undefined); // the panel tries again, and says what is wrong
+      return session;
     }
-    // Set again by the panel; a page that shows none leaves the next one in peace.
+    if (localStorage.getItem(SHOWN()) === null) {
+      return '';
+    }
     localStorage.removeItem(SHOWN());
   } catch {
-    return; // a page that may keep nothing expects nothing
+    return ''; // a page that may keep nothing expects nothing
   }
   const link = document.createElement('link');
   link.rel = 'modulepreload';
   link.href = addressOf();
   document.head.append(link);
+  return '';
 }
 
-function remember(): void {
+/** A panel shows this session. */
+export function rememberShown(session: string): void {
   try {
+    sessionStorage.setItem(SHOWN(), session);
     localStorage.setItem(SHOWN(), '1');
   } catch {
     return; // the next page is only a little later
+  }
+}
+
+/** The panel with this session was closed. */
+export function forgetShown(session: string): void {
+  try {
+    if (sessionStorage.getItem(SHOWN()) === session) {
+      sessionStorage.removeItem(SHOWN());
+    }
+  } catch {
+    return;
   }
 }
 
@@ -57,9 +79,7 @@ export async function loadBundle(): Promise<Bundle> {
   // A browser may remember a failed import for as long as the page lives, so the next try needs another address.
   const address = failures === 0 ? url : `${url}?try=${String(failures)}`;
   try {
-    const bundle = (await import(/* webpackIgnore: true */ address)) as Bundle;
-    remember();
-    return bundle;
+    return (await import(/* webpackIgnore: true */ address)) as Bundle;
   } catch (error) {
     failures += 1;
     throw error;

@@ -11,7 +11,7 @@ import type { Changes } from '../changes';
 import type { ContextItem } from '../protocol';
 import type { CellPlaces, ChatHandle, ChatHost, OpenCells, Reference, Switch } from '../view/host';
 
-import { loadBundle } from './bundle';
+import { forgetShown, loadBundle, rememberShown } from './bundle';
 import { createCard } from './card';
 import type { CardContent } from './card';
 import { RefusedError } from './client';
@@ -102,6 +102,7 @@ export class ChatWidget extends Widget {
       this._session = session;
       this.node.replaceChildren();
       this._handle = bundle.mountChat(this.node, this._host(session, begun));
+      rememberShown(session.id);
       this._opened.emit(session);
       for (const item of this._waiting.splice(0)) {
         this._handle.addContext(item);
@@ -152,6 +153,9 @@ export class ChatWidget extends Widget {
       return;
     }
     this._attempt++;
+    if (this._session) {
+      forgetShown(this._session.id);
+    }
     this._unmount();
     Signal.clearData(this);
     super.dispose();

@@ -25,7 +25,7 @@ import { notebookReferences, terminalReferences } from './references';
 import { typeCommand } from './terminalPane';
 import { share } from './translation';
 import { IChats } from './tokens';
-import type { Look } from './tokens';
+import type { Beginning, Look } from './tokens';
 
 const NEW_TERMINAL = 'terminal:create-new';
 
@@ -63,6 +63,13 @@ function notebookOf(notebooks: INotebookTracker, session: Session): NotebookPane
   return notebooks.find(panel => panel.context.localPath === path) ?? null;
 }
 
+/** Both at once: nothing is made by them, so they need not wait for the bundle, nor for a panel. */
+function begin(client: Client, session: string): Beginning & { taken: boolean } {
+  const found = client.get(session);
+  found.catch(() => undefined); // the chat awaits it, and says what is wrong
+  return { session, begun: client.begin(session), found, taken: false };
+}
+
 export const chats: JupyterFrontEndPlugin<IChats> = {
   id: PLUGIN_ID,
   description: 'Chats with agents beside notebooks and terminals.',
@@ -75,11 +82,12 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
     settings: ISettingRegistry | null,
     translator: ITranslator | null
   ): IChats {
-    expectBundle();
     const trans = (translator ?? nullTranslator).load('agent_lab');
     share(trans);
     const voice = settings ? new SettingSwitch(settings, 'voice') : undefined;
     const client = new Client(app.serviceManager.serverSettings);
+    const expected = expectBundle();
+    const early = expected === '' ? undefined : begin(client, expected);
     const open = notebooks && openCells(notebooks);
     // In the order of use, the last used at the end.
     let used: ChatWidget[] = [];
@@ -88,6 +96,11 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
       changes: new Changes(() => client.socketUrl(`${client.wsApi}/changes`)),
       get looked() {
         return looked;
+      },
+      begin(id) {
+        const first = early?.session === id && !early.taken ? early : begin(client, id);
+        first.taken = true;
+        return first;
       },
       find: id => [...used].reverse().find(chat => chat.session?.id === id) ?? null,
       get lastUsed() {

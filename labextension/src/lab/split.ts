@@ -111,10 +111,8 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
           ...(trust === undefined ? {} : { trust })
         });
       const { session } = args;
-      // Both at once: nothing is made by them, so they need not wait for the bundle.
-      const begun = session === undefined ? undefined : chats.client.begin(session);
-      let asked = session === undefined ? undefined : chats.client.get(session);
-      asked?.catch(() => undefined); // the chat awaits it, and says what is wrong
+      const first = session === undefined ? undefined : chats.begin(session);
+      let asked = first?.found;
       const source: SessionSource =
         session === undefined
           ? create
@@ -187,7 +185,7 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
         widget.title.label = plainTitle(title) || trans.__('Agent');
         widget.title.caption = status;
       });
-      void chat.open(source, undefined, begun);
+      void chat.open(source, undefined, first?.begun);
       return widget;
     };
 

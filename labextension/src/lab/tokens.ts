@@ -4,11 +4,12 @@ import type { Terminal } from '@jupyterlab/terminal';
 import { Token } from '@lumino/coreutils';
 import type { ISignal } from '@lumino/signaling';
 
+import type { BegunSocket } from '../begun';
 import type { Changes } from '../changes';
 import type { Alerts } from '../view/sessionsHost';
 
 import type { ChatWidget, SessionSource } from './chatWidget';
-import type { Client } from './client';
+import type { Client, Session } from './client';
 import type { TerminalPane } from './terminalPane';
 
 export interface Look {
@@ -25,6 +26,13 @@ export interface ChatPlace {
   readonly terminalBeside?: () => Terminal | null;
 }
 
+/** A session that is on its way to a chat. */
+export interface Beginning {
+  readonly session: string;
+  readonly begun: BegunSocket;
+  readonly found: Promise<Session>;
+}
+
 /** All chats of this page. */
 export interface IChats {
   readonly client: Client;
@@ -36,6 +44,8 @@ export interface IChats {
   readonly looked: ISignal<IChats, Look>;
   /** A chat that shows this session. */
   find(sessionId: string): ChatWidget | null;
+  /** Ask for a session before there is a panel to show it; the one that this page expects was asked for already. */
+  begin(sessionId: string): Beginning;
   /** A chat that this service knows until it is disposed of. */
   create(startAnew: SessionSource, place?: ChatPlace): ChatWidget;
 }

@@ -136,6 +136,7 @@ export class Chat {
       this.host.begun,
       this.host.openWire?.bind(this.host)
     );
+    this.frame(); // with what a socket that was begun before has heard
   }
 
   /** Whether a person sees this panel: what ends meanwhile is then no news. */

@@ -496,7 +496,7 @@ export function ItemRow({ item, parts, last, live }: RowProps): JSX.Element | nu
     case 'plan':
       return live ? null : <PlanLine item={item} />;
     case 'turn':
-      return <TurnEnd item={item} last={last} />;
+      return <TurnEnd item={item} last={last} live={live} />;
     case 'notice':
       return <NoticeRow item={item} />;
     case 'agent_exited':

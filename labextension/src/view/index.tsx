@@ -19,7 +19,6 @@ export function mountChat(root: HTMLElement, host: ChatHost): ChatHandle {
   const undoStyle = install(root);
   const draw = (): void => render(<App chat={chat} version={chat.version} />, root);
   chat.start(draw);
-  draw();
   keepVoiceIn(host.voice);
   const endVoice = host.voice?.onChange(() => chat.touch());
   const endLook = watchLook(root, visible => chat.look(visible));

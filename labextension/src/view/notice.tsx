@@ -126,8 +126,8 @@ function SignInButton(): JSX.Element | null {
   ) : null;
 }
 
-/** The end of a turn: what it cost, or why it failed and what to do. */
-export const TurnEnd = memo(({ item, last }: { item: TurnItem; last: boolean }): JSX.Element => {
+/** The end of a turn: what it cost, or why it failed and what to do. `live`: the session is busy still, or again. */
+export const TurnEnd = memo(({ item, last, live }: { item: TurnItem; last: boolean; live: boolean }): JSX.Element => {
   const chat = useChat();
   const { usage, error } = item;
   const tokens = usage.input_tokens + usage.output_tokens + usage.cache_read_tokens + usage.cache_write_tokens;
@@ -148,7 +148,7 @@ export const TurnEnd = memo(({ item, last }: { item: TurnItem; last: boolean }):
           buttons={last && (login === true || error.retryable) && (
             <>
               {login && <SignInButton />}
-              <button type="button" class={`al-button ${login ? '' : 'al-primary'}`} disabled={chat.busy} onClick={() => again(chat, item)}>
+              <button type="button" class={`al-button ${login ? '' : 'al-primary'}`} disabled={live} onClick={() => again(chat, item)}>
                 {t('Try again')}
               </button>
             </>

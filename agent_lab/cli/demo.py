@@ -139,7 +139,7 @@ Agent Lab demo
 The claude program is real; the model behind it is scripted: it knows this sample, and nothing else.
 The cost it shows is made up: nothing is paid. Try this:
 
-  1. Run all cells of {NOTEBOOK}: the last one fails. Press "Send to agent" on its error.
+  1. Run all cells of {NOTEBOOK}: the last one fails. Press "Fix with agent" on its error.
   2. Ask: Why does the last cell fail? Fix it.
   3. In a new cell:  %agent What is in this folder?
 

@@ -3,10 +3,13 @@ the real claude on the demo's script, and what the text says of it."""
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,10 @@ PROJECT = Path(__file__).parents[1]
 FILES = sorted(NOTEBOOKS.glob("*.ipynb"))
 WIDGET = "application/vnd.jupyter.widget-view+json"
 OURS = "mcp__agent_lab__"
+ALWAYS = "Always allow"
+"""The beginning of an option, whose words are the server's."""
+SECRET = "a-token-that-stays-here"
+FORKS = sys.platform == "linux"
 
 Json = Any
 
@@ -43,6 +50,7 @@ class Reader:
         self.file.write_bytes(shipped.read_bytes())
         self.document = read(shipped)
         self.ran: list[str] = []
+        self._read: set[str] = set()
         self._answered: set[str] = set()
         assert kernel.run("%load_ext agent_lab").status == "ok"  # an install does it by itself
 
@@ -65,6 +73,12 @@ class Reader:
         """To its end; it fails where its tag says so, and nowhere else."""
         ran = self.end(self.begin(cell_id))
         fails = "raises-exception" in self.cell(cell_id).metadata.get("tags", [])
+        assert ran.status == ("error" if fails else "ok"), (cell_id, ran.text)
+        return ran
+
+    def again(self, cell_id: str, *, fails: bool = False) -> Ran:
+        """Run a cell once more; one that was mended does not fail, whatever its tag says."""
+        ran = self.end(self.begin(cell_id))
         assert ran.status == ("error" if fails else "ok"), (cell_id, ran.text)
         return ran
 
@@ -92,7 +106,18 @@ class Reader:
         return self.server.session_of(self.kernel.path)
 
     def turn(self, words: str) -> list[Json]:
-        return self.server.turn(self.session["id"], json.dumps(words)[1:-1])
+        """The events of the next turn whose prompt has these words, from it to its end."""
+        turn_id = ""
+
+        def ended(event: Json) -> bool:
+            nonlocal turn_id
+            if event["type"] == "user_message" and event["turn_id"] not in self._read:
+                turn_id = event["turn_id"] if words in text_of(event["content"]) else turn_id
+            return event["type"] == "turn_ended" and event["turn_id"] == turn_id
+
+        events = self.server.events(self.session["id"], ended)
+        self._read.add(turn_id)
+        return [event for event in events if event["turn_id"] == turn_id]
 
     def messages(self) -> list[str]:
         """What was sent to the agent, in its own words."""
@@ -171,6 +196,10 @@ def results(turn: Sequence[Json]) -> dict[str, tuple[str, list[Json]]]:
     return found
 
 
+def source_in(document: Json, cell_id: str) -> str:
+    return next(str(cell.source) for cell in document.cells if cell.id == cell_id)
+
+
 def context_of(turn: Sequence[Json]) -> list[Json]:
     """What went along, but for what happened since, which goes with each message."""
     message = next(one for one in turn if one["type"] == "user_message")
@@ -216,9 +245,10 @@ def test_it_is_valid_and_stored_without_outputs(file: Path) -> None:
 def test_what_it_calls_by_name_is_called_so(file: Path) -> None:
     """*Words in slanted letters* are what a button or a menu says."""
     prose = "\n".join(cell.source for cell in read(file).cells if cell.cell_type == "markdown")
-    named = re.findall(r"(?<![*\w])\*([A-Z][^*\n]+)\*(?!\*)", prose)
+    found = re.findall(r"(?<![*\w])\*([A-Z][^*]+)\*(?!\*)", prose)
+    named = [" ".join(name.split()) for name in found]
     words = (PROJECT / "agent_lab" / "locale" / "agent_lab.pot").read_text()
-    unknown = [name for name in named if f'msgid "{name}"' not in words]
+    unknown = [name for name in named if f'msgid "{name}"' not in words and name != ALWAYS]
     assert named
     assert unknown == []
 
@@ -274,9 +304,8 @@ def test_the_tour(tmp_path: Path) -> None:
 
 
 def ask(reader: Reader) -> None:
-    source = reader.document.cells
-    cells = {cell.id: cell.source for cell in source}
-    together = reader.kernel.run_all(cells["orders"], cells["revenue"], cells["ask"])
+    cells = [source_in(reader.document, name) for name in ("orders", "revenue", "ask")]
+    together = reader.kernel.run_all(*cells)
     line = together[-1].text
     line = reader.kernel.updated() if line.startswith("Sending") else line
     assert line.startswith("Not sent: this cell ran together with others.")
@@ -306,8 +335,7 @@ def choose_what_goes_along(reader: Reader) -> None:
     turn, shown = reader.wait("ask-cell")
     (item,) = context_of(turn)
     assert (item["type"], item["cell_id"]) == ("cell", "orders")
-    secret = "a-token-that-stays-here"
-    assert item["source"] == reader.cell("orders").source.replace(secret, "[masked: secret]")
+    assert item["source"] == reader.cell("orders").source.replace(SECRET, "[masked: secret]")
     assert "- `region`, `quantity`" in shown
     number = item["execution_count"]
     assert reader.kernel.run(f"%agent --wait --cell {number} What is it?").status == "ok"
@@ -320,27 +348,29 @@ def look_at_variables(reader: Reader) -> None:
     assert list(used) == ["list_variables", "inspect_variable"]
     assert not of_type(turn, "permission_request")
     listed, seen = (text_of(used[name][1]) for name in used)
-    assert "till_token" in listed
-    assert "a-token-that-stays-here" not in json.dumps(turn)
-    assert "customer" in seen
-    assert "@example.org" in seen
+    assert re.search(r"till_token: str.* = .*not shown", listed)
+    assert SECRET not in json.dumps(turn)
+    assert re.search(r"\| customer\d+@example\.org \|", seen)
     assert seen in shown
 
     reader.call("PATCH", "dial", {"columns": ["email"]})
-    turn, _ = reader.wait("look-again")
+    turn, shown = reader.wait("look-again")
     seen = text_of(results(turn)["inspect_variable"][1])
-    assert re.search(r"- email: .*masked", seen)
+    assert "- email: str, [not shown: masked]" in seen
     assert "@example.org" not in json.dumps(turn)
-    assert "North" in seen
-
+    assert "| West | not shown: masked |" in seen
     sent = reader.call("GET", "sent")["turns"][-1]
-    print("SENT", sent)
+    assert [(part["kind"], part["level"]) for part in sent["parts"]] == [
+        ("text", None), ("output", "full"), ("tool_result", "sample")
+    ]  # fmt: skip
+    assert sent["parts"][-1]["label"] == "Inspect variable orders"
 
-    reader.call("PATCH", "dial", {"level": "schema"})
+    reader.call("PATCH", "dial", {"read": "schema"})
     turn, _ = reader.wait("look-again")
     seen = text_of(results(turn)["inspect_variable"][1])
-    print("SCHEMA", seen)
-    reader.call("PATCH", "dial", {"read": "sample", "sent": "full"})
+    assert "- price: float64" in seen
+    assert not re.search(r"North|West|2026|min|first rows", seen)
+    reader.call("PATCH", "dial", {"read": "sample"})
 
 
 def fix_what_fails(reader: Reader) -> None:
@@ -348,81 +378,141 @@ def fix_what_fails(reader: Reader) -> None:
     before = reader.file.read_bytes()
     fixing = reader.begin("fix")
     request = reader.asked()
+    assert (request["kind"], request["change"]["cell_id"]) == ("cell_change", "monthly")
     shown = reader.kernel.first_output(fixing)
     while "Waiting for you" not in shown["text/markdown"]:
         shown = reader.kernel.update()
-    print("SHOWN", shown)
-    assert (request["kind"], request["change"]["cell_id"]) == ("cell_change", "monthly")
+    assert "**Waiting for you in the Agent panel:** Change cell" in shown["text/markdown"]
     assert reader.file.read_bytes() == before
-    print("TRIAL", reader.trial(request))
+    if FORKS:
+        tried = reader.trial(request)  # nothing else runs while a cell waits
+        assert (tried["status"], tried["reason"]) == ("refused", "a cell is running")
     reader.answer(request, "accept")
     assert reader.end(fixing).status == "ok"
     turn = reader.turn("Fix this error")
+
     error, *others = context_of(turn)
     assert (error["type"], error["cell_id"]) == ("error", "monthly")
+    assert error["source"] == source_in(reader.document, "monthly")
     assert "Traceback" in error["traceback"]
-    assert [item["name"] for item in others] == ["orders"]
-    used = results(turn)
-    assert list(used) == ["inspect_variable", "edit_cell"]
-    mark = reader.cell("monthly").metadata["agent_lab"]
-    assert mark["session"] == reader.session["id"]
-    assert mark["hash"] == source_hash(reader.cell("monthly").source)
-    assert reader.end(reader.begin("monthly")).status == "ok"
+    assert [(item["type"], item["name"]) for item in others] == [("variable", "orders")]
+    assert list(results(turn)) == ["inspect_variable", "edit_cell"]
+    assert reader.kernel.updates[-1]["text/markdown"].endswith("Run it again.")
+    cell = reader.cell("monthly")
+    assert cell.source == request["change"]["new_source"]
+    mark = cell.metadata["agent_lab"]
+    assert (mark["session"], mark["hash"]) == (reader.session["id"], source_hash(cell.source))
+    again = reader.again("monthly")
+    assert "Name: revenue" in again.text
 
 
 def draw(reader: Reader) -> None:
     before = reader.file.read_bytes()
     reader.run("draw")
     request = reader.asked()
-    print("REQUEST", request)
-    assert request["kind"] == "tool"
+    assert (request["kind"], request["title"]) == ("tool", "Run code in tour.ipynb's kernel")
     assert "pivot_table" in request["input"]["code"]
+    always = next(one for one in request["options"] if one["label"].startswith(ALWAYS))
+    assert always["scope"].startswith("in this folder")
+    names = reader.told("sorted(name for name in globals() if name[0] != '_')")
     reader.answer(request, "allow_once")
     turn = reader.turn("Draw the revenue")
     status, content = results(turn)["run_code"]
     assert status == "completed"
-    print("CONTENT", str(content)[:500])
-    pictures = [block for block in content if block["type"] == "image"]
-    assert [block["mime_type"] for block in pictures] == ["image/png"]
+    (picture,) = [block for block in content if block["type"] == "image"]
+    assert picture["mime_type"] == "image/png"
+    assert len(base64.b64decode(picture["data"])) > 5000
+    assert "**every** month" in answer_of(turn)
     assert reader.file.read_bytes() == before
+    assert reader.told("sorted(name for name in globals() if name[0] != '_')") == names
 
 
 def review(reader: Reader) -> None:
+    old = reader.cell("revenue").source
     reader.run("mend")
-    request = reader.asked()
-    assert "Waiting for you in the Agent panel" in reader.run("status").text
-    print(request)
-    reader.answer(request, "reject_once", "that divides again with each run")
-    request = reader.asked()
-    kept = reader.told("orders['revenue'].sum()")
-    print("TRIAL", reader.trial(request))
-    assert reader.told("orders['revenue'].sum()") == kept
-    reader.answer(request, "accept")
+    first = reader.asked()
+    assert first["change"]["old_source"] == old
+    assert "/= 100" in first["change"]["new_source"]
+    waits = reader.run("status").text
+    assert f"Waiting for you in the Agent panel: {first['title']}" in waits
+    reader.answer(first, "reject_once", "that divides again with each run")
+
+    second = reader.asked()
+    assert reader.cell("revenue").source == old
+    assert "/= 100" not in second["change"]["new_source"]
+    if FORKS:
+        kept = reader.told("orders['revenue'].sum(), 'euros' in globals()")
+        tried = reader.trial(second)
+        before, after = tried["before"]["text"], tried["after"]["text"]
+        assert sum_of("West", before) / sum_of("South", before) > 50
+        assert sum_of("West", after) / sum_of("South", after) < 2
+        assert reader.told("orders['revenue'].sum(), 'euros' in globals()") == kept
+    reader.answer(second, "accept")
     turn = reader.turn("Mend the revenue")
-    print(results(turn), answer_of(turn))
-    print(reader.run("revenue").text)
-    reader.end(reader.begin("monthly"))
-    print(reader.run("regions").text)
+    assert "and says: that divides again with each run" in answer_of(turn)
+    assert reader.cell("revenue").source == second["change"]["new_source"]
+    assert reader.file.read_text().count("agent_lab\": {") == 2  # this cell, and that of the months
+
+    in_euros = reader.again("revenue").text
+    assert sum_of("West", in_euros) / sum_of("South", in_euros) < 2
+    assert reader.again("revenue").text == in_euros
+    assert reader.again("monthly").status == "ok"
+    assert [len(line.split()) for line in reader.run("regions").text.splitlines()[2:]] == [4, 4, 4]
 
 
 def watch(reader: Reader) -> None:
+    before = reader.messages()
     reader.run("watch-when")
     reader.run("spread")
-    print(reader.messages()[-1])
+    assert "when len(spread) >= 2000" in reader.kernel.run("%agent watch").text
+    assert reader.messages() == before
     reader.run("more-spread")
     turn = reader.turn("Is that enough")
-    print(turn[0], answer_of(turn))
+    (item,) = context_of(turn)
+    assert (item["type"], item["cell_id"]) == ("output", "more-spread")
+    assert "Two thousand rounds are enough" in answer_of(turn)
+    reader.again("more-spread")
+    assert reader.kernel.run("%agent watch").text.startswith("Nothing is watched.")
+
     reader.run("watch-error")
     reader.run("watch-idle")
-    print(reader.run("watching").text)
+    listed = reader.run("watching").text
+    assert "  on error: " in listed
+    assert "  on idle: How did it go?" in listed
+    began = datetime.now(UTC)
     reader.run("lunch")
     turn = reader.turn("while I was away")
-    print(answer_of(turn), context_of(turn))
+    assert {item["cell_id"] for item in context_of(turn) if item["type"] == "error"} == {"lunch"}
+    assert "`KeyError: 3000`" in answer_of(turn)
     turn = reader.turn("How did it go?")
-    print(answer_of(turn), context_of(turn))
-    print(reader.messages(), IDLE_SECONDS)
+    assert [(item["type"], item["cell_id"]) for item in context_of(turn)] == [("error", "lunch")]
+    assert IDLE_SECONDS == 2
+    sent_at = datetime.fromisoformat(of_type(turn, "user_message")[0]["time"])
+    assert (sent_at - began).total_seconds() > IDLE_SECONDS
+    reader.again("lunch", fails=True)
+    assert reader.kernel.run("%agent watch").text.startswith("Nothing is watched.")
+
+    reader.kernel.run("%agent watch on error")
+    assert reader.kernel.run("%agent watch stop").text == "Watches ended: 1."
+    reader.again("lunch", fails=True)
+    sent = reader.messages()[len(before) :]
+    assert [words.splitlines()[0] for words in sent] == [
+        "Is that enough, and who is ahead?",
+        "This cell failed while I was away. Explain the error and mend it.",
+        "How did it go?",
+    ]
 
 
 def count(reader: Reader) -> None:
-    print(reader.run("usage").text)
-    print(reader.run("sessions").text)
+    used = reader.run("usage").text
+    assert f": {len(reader.messages())} turns" in used
+    for what in ("tokens in", "tokens out", "US dollars"):
+        assert re.search(rf"{what}|\d  {what}", used)
+    first = reader.session["id"]
+    assert f"*  {first[:8]}" in reader.run("sessions").text
+    reader.kernel.run("%agent --wait --new Hello")
+    listed = reader.run("sessions").text
+    assert f"   {first[:8]}" in listed
+    assert listed.count("*  ") == 1
+    reader.kernel.run(f"%agent resume {first[:8]}")
+    assert f"*  {first[:8]}" in reader.run("sessions").text

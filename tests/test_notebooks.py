@@ -64,6 +64,7 @@ class Reader:
         cell = self.cell(cell_id)
         if cell_id not in self.ran:
             self.ran.append(cell_id)
+        self.kernel.updates.clear()
         return self.kernel.send(cell.source, cell_id)
 
     def end(self, sent: str) -> Ran:
@@ -86,18 +87,20 @@ class Reader:
         """Run a cell that asks, and give the events of the turn. The cell does not wait for it."""
         ran = self.run(cell_id)
         line = self.kernel.updated() if ran.text.startswith("Sending") else ran.text
-        assert line.startswith(("Sent to the agent", "Queued")), line
+        assert line.startswith("Sent to the agent of "), line
+        assert "The answer appears in the Agent panel." in line
+        assert self.session["status"] == "running"  # nobody waits for it
         return self.turn(words_of(self.cell(cell_id).source))
 
     def wait(self, cell_id: str) -> tuple[list[Json], str]:
         """Run a cell that waits; the events of the turn, and the markdown below the cell."""
-        known = len(self.kernel.updates)
-        ran = self.run(cell_id)
-        shown = [ran.outputs[0]["data"], *self.kernel.updates[known:]]
+        (output,) = self.run(cell_id).outputs
+        shown = [one["text/markdown"] for one in (output["data"], *self.kernel.updates)]
+        assert self.session["status"] == "idle"
         turn = self.turn(words_of(self.cell(cell_id).source))
         assert turn[-1]["stop_reason"] == "end_turn", turn[-1]
-        assert ran.outputs[1:] == []
-        return turn, str(shown[-1]["text/markdown"])
+        assert len({len(text) for text in shown}) > 2  # as it is written
+        return turn, shown[-1]
 
     # ------------------------------------------------------------ the session
 
@@ -113,7 +116,7 @@ class Reader:
             nonlocal turn_id
             if event["type"] == "user_message" and event["turn_id"] not in self._read:
                 turn_id = event["turn_id"] if words in text_of(event["content"]) else turn_id
-            return event["type"] == "turn_ended" and event["turn_id"] == turn_id
+            return (event["type"], event["turn_id"]) == ("turn_ended", turn_id)
 
         events = self.server.events(self.session["id"], ended)
         self._read.add(turn_id)
@@ -133,10 +136,8 @@ class Reader:
         """What the agent asks next."""
 
         def is_new(event: Json) -> bool:
-            return (
-                event["type"] == "permission_request"
-                and event["request_id"] not in self._answered
-            )
+            asks: bool = event["type"] == "permission_request"
+            return asks and event["request_id"] not in self._answered
 
         return self.server.events(self.session["id"], is_new)[-1]
 
@@ -147,18 +148,29 @@ class Reader:
         body = {"option_id": option, **({"message": message} if message else {})}
         self.call("POST", f"permissions/{request['request_id']}", body)
 
+    def effects(self, request: Json) -> list[Json]:
+        """What running it would do, as the card says."""
+        told = self._learnt(request, lambda event: bool(event.get("effects")))
+        effects: list[Json] = told["effects"]
+        return effects
+
     def trial(self, request: Json) -> Json:
         """What comes of pressing *Try*."""
         self.call("POST", f"permissions/{request['request_id']}/trial")
+        is_over = ("done", "refused", "failed")
+        return self._learnt(
+            request, lambda event: (event.get("trial") or {}).get("status") in is_over
+        )["trial"]
 
-        def is_over(event: Json) -> bool:
+    def _learnt(self, request: Json, wanted: Callable[[Json], bool]) -> Json:
+        def is_it(event: Json) -> bool:
             return (
                 event["type"] == "permission_updated"
                 and event["request_id"] == request["request_id"]
-                and (event.get("trial") or {}).get("status") not in (None, "running")
+                and wanted(event)
             )
 
-        return self.server.events(self.session["id"], is_over)[-1]["trial"]
+        return self.server.events(self.session["id"], is_it)[-1]
 
     def told(self, expression: str) -> str:
         """A look at the kernel."""
@@ -212,13 +224,13 @@ def of_type(turn: Sequence[Json], kind: str) -> list[Json]:
 
 @contextmanager
 def reading(folder: Path, name: str) -> Iterator[Reader]:
-    """A server with the notebook of that name, and a model that plays the demo's script at once."""
+    """A server with the notebook of that name, and a model that plays the demo's script, faster."""
     program = registry.claude_command(())
     assert program is not None
     folder.mkdir(exist_ok=True)
     script = folder / "script.toml"
     demo = (SCRIPTS / "demo.toml").read_text()
-    script.write_text(re.sub(r"(?m)^rate = \d+$", "rate = 0", demo))
+    script.write_text(re.sub(r"(?m)^rate = \d+$", "rate = 200", demo))
     with (
         scripted_model(folder, script) as model,
         jupyter_server(
@@ -435,6 +447,10 @@ def review(reader: Reader) -> None:
     assert "/= 100" in first["change"]["new_source"]
     waits = reader.run("status").text
     assert f"Waiting for you in the Agent panel: {first['title']}" in waits
+    assert [(one["kind"], one["name"]) for one in reader.effects(first)] == [
+        ("rebinds", "orders.loc[orders['region'] == 'West', 'price']"),
+        ("rebinds", "orders['revenue']"),
+    ]
     reader.answer(first, "reject_once", "that divides again with each run")
 
     second = reader.asked()
@@ -451,7 +467,7 @@ def review(reader: Reader) -> None:
     turn = reader.turn("Mend the revenue")
     assert "and says: that divides again with each run" in answer_of(turn)
     assert reader.cell("revenue").source == second["change"]["new_source"]
-    assert reader.file.read_text().count("agent_lab\": {") == 2  # this cell, and that of the months
+    assert reader.file.read_text().count('agent_lab": {') == 2  # this cell, and that of the months
 
     in_euros = reader.again("revenue").text
     assert sum_of("West", in_euros) / sum_of("South", in_euros) < 2
@@ -506,8 +522,8 @@ def watch(reader: Reader) -> None:
 def count(reader: Reader) -> None:
     used = reader.run("usage").text
     assert f": {len(reader.messages())} turns" in used
-    for what in ("tokens in", "tokens out", "US dollars"):
-        assert re.search(rf"{what}|\d  {what}", used)
+    for fact in (r"tokens in +[\d,]+", r"tokens out +[\d,]+", r"cost +[\d.]+  US dollars"):
+        assert re.search(fact, used)
     first = reader.session["id"]
     assert f"*  {first[:8]}" in reader.run("sessions").text
     reader.kernel.run("%agent --wait --new Hello")

@@ -117,3 +117,10 @@ def test_a_change_of_the_tour_is_reviewed(
 
     panel.log.get_by_role("button", name="Undo", exact=True).click()
     expect(source).not_to_contain_text("euros")
+
+    panel.ask("Draw the revenue of each region by month.")
+    panel.choose("Allow once")
+    step = panel.tool("Run code")
+    expect(panel.log.get_by_text("West towers over the others")).to_be_visible()
+    step.get_by_role("button").first.click()
+    expect(step.get_by_role("img", name="Output of the tool")).to_be_visible()

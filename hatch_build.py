@@ -1,4 +1,5 @@
-"""Build the front end while a wheel or an sdist is made, with Node from PATH or from PyPI."""
+"""Complete a wheel or an sdist while it is made: the front end, built with Node from PATH or from
+PyPI; the documentation."""
 
 from __future__ import annotations
 
@@ -73,6 +74,11 @@ class FrontEndHook(BuildHookInterface):  # type: ignore[type-arg]
         return [NODE_FROM_PYPI]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if self.target_name == "wheel" and version != "editable":
+            # For the demo; in a checkout, also an editable one, they are found where they are.
+            for notebook in (Path(self.root) / "notebooks").glob("*.ipynb"):
+                carried = f"agent_lab/demo/notebooks/{notebook.name}"
+                build_data["force_include"][str(notebook)] = carried
         if self._skipped() or self._already_built():
             return
         # Imported late: hatchling loads this file before the build requirements are there.

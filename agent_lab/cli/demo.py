@@ -142,6 +142,7 @@ The cost it shows is made up: nothing is paid. Try this:
   1. Run all cells of {NOTEBOOK}: the last one fails. Press "Fix with agent" on its error.
   2. Ask: Why does the last cell fail? Fix it.
   3. In a new cell:  %agent What is in this folder?
+  4. Open tour.ipynb: an analysis with the agent beside it, from the first question to the last.
 
 The sample is in {root}
 Ctrl-C ends the demo and everything it started."""

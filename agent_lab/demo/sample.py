@@ -6,18 +6,22 @@ import shutil
 from pathlib import Path
 
 WORKSPACE = Path(__file__).parent / "workspace"
+# The user's documentation: a wheel carries it here, a checkout has it at its top.
+NOTEBOOKS = Path(__file__).parent / "notebooks"
+if not NOTEBOOKS.is_dir():
+    NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 # Not a key: claude insists on one, the scripted model asks for none.
 FAKE_KEY = "scripted-demo-model-needs-no-key"
 
 
 def prepare_workspace(target: Path) -> None:
-    """Copy the sample analysis to `target`, which is made if missing.
+    """Copy the sample analysis and the documentation to `target`, which is made if missing.
 
     A file that is already there stays as it is: the person, or the agent, may have changed it.
     Raises OSError when `target` cannot be written.
     """
     target.mkdir(parents=True, exist_ok=True)
-    for source in sorted(WORKSPACE.iterdir()):
+    for source in sorted((*WORKSPACE.iterdir(), *NOTEBOOKS.glob("*.ipynb"))):
         if source.is_file() and not (target / source.name).exists():
             shutil.copyfile(source, target / source.name)
 

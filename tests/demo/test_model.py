@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,9 +22,15 @@ from typing import Any
 import pytest
 
 from agent_lab.demo.model import ScriptedModel
-from agent_lab.demo.sample import FAKE_KEY, WORKSPACE, prepare_workspace
+from agent_lab.demo.sample import FAKE_KEY, NOTEBOOKS, WORKSPACE, prepare_workspace
 from agent_lab.demo.script import ScriptError, answer, load_script, parse_script
 from tests.demo.real_claude import Claude, running_claude
+
+PROJECT = Path(__file__).parents[2]
+ASKED = re.compile(
+    r"%%?agent\s+(?:--wait\s+|--(?:vars|cell)\s+\S+\s+|watch on idle\s+|watch when .* -- )*"
+    r"([A-Z].*)",
+)
 
 Json = dict[str, Any]
 
@@ -368,6 +375,54 @@ def test_many_conversations_at_once_do_not_mix(folder: Path) -> None:
 # -- the demo -----------------------------------------------------------------------------------
 
 
+def test_the_documentation_is_with_the_sample_also_where_it_is_installed(tmp_path: Path) -> None:
+    prepare_workspace(tmp_path / "here")
+    notebooks = [file.name for file in NOTEBOOKS.glob("*.ipynb")]
+    assert sorted(notebooks) == ["getting-started.ipynb", "tour.ipynb"]
+    for name in notebooks:
+        copied = (tmp_path / "here" / name).read_bytes()
+        assert copied == (PROJECT / "notebooks" / name).read_bytes()
+
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")],
+        cwd=PROJECT,
+        env={**os.environ, "SKIP_JUPYTER_BUILDER": "1"},
+        capture_output=True,
+        check=True,
+    )
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    prepare = (
+        "import sys; from pathlib import Path; from agent_lab.demo import sample\n"
+        "assert Path(sample.__file__).is_relative_to(Path.cwd()), sample.__file__\n"
+        "sample.prepare_workspace(Path(sys.argv[1]))"
+    )
+    program = [sys.executable, "-c", prepare, str(tmp_path / "there")]
+    subprocess.run(program, cwd=tmp_path / "site", check=True)
+    here, there = (
+        {file.name: file.read_bytes() for file in (tmp_path / folder).iterdir()}
+        for folder in ("here", "there")
+    )
+    assert here == there
+
+
+def test_the_questions_of_the_documentation_have_answers() -> None:
+    """So says the script itself; errors are answered as they come."""
+    script = load_script("demo")
+    fallback = "".join(answer(script, request("no such thing")).text)
+    asked = []
+    for file in NOTEBOOKS.glob("*.ipynb"):
+        for cell in json.loads(file.read_text())["cells"]:
+            found = ASKED.match("".join(cell["source"]))
+            if cell["cell_type"] == "code" and found:
+                asked.append(found[1])
+    assert len(asked) >= 10
+    for words in asked:
+        reply = answer(script, request(words))
+        assert reply.tools or "".join(reply.text) != fallback, words
+
+
 def test_the_sample_fails_as_it_should_and_is_small(tmp_path: Path) -> None:
     prepare_workspace(tmp_path / "new")
     assert sum(file.stat().st_size for file in (tmp_path / "new").iterdir()) < 40_000
@@ -438,7 +493,9 @@ def test_the_notebook_runs_after_the_repair(tmp_path: Path) -> None:
     cells = ["".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code"]
     edit = next(
         step["tool"][0]["input"]
-        for step in load_script("demo").scenes[0].steps
+        for scene in load_script("demo").scenes
+        if scene.name == "the failing cell"
+        for step in scene.steps
         if step.get("tool", [{}])[0].get("name") == "Edit"
     )
     program = f"""

@@ -75,3 +75,52 @@ def test_a_failing_cell_is_repaired(demo: tuple[subprocess.Popen[str], str], pag
     process.send_signal(signal.SIGINT)
     assert process.wait(PATIENCE_SECONDS) == 0
     assert [child for child in started if child.is_running()] == []
+
+
+def test_a_change_of_the_tour_is_reviewed(
+    demo: tuple[subprocess.Popen[str], str], page: Page
+) -> None:
+    """What the tour says of buttons: rejected with a reason, tried, accepted, undone."""
+    _, address = demo
+    page.goto(address.replace("analysis.ipynb", "tour.ipynb"))
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+    notebook = page.get_by_role("main").locator(".jp-NotebookPanel:visible")
+    expect(page.get_by_text("Python 3 (ipykernel) | Idle")).to_be_visible()
+    revenue = notebook.locator(".jp-CodeCell").nth(1)
+    notebook.locator(".jp-CodeCell").nth(0).locator(".jp-InputArea-editor").click()
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.press("Shift+Enter")
+    expect(revenue.locator(".jp-OutputArea-output").last).to_contain_text("531564")
+
+    notebook.get_by_role("button", name="Agent", exact=True).click()
+    panel = Panel(page)
+    panel.ask("West's prices are in cents. Mend the revenue.")
+    card = revenue.get_by_role("group", name="Change cell [2]?", exact=True)
+    expect(card.locator(".al-added").first).to_contain_text("/= 100")
+    accept = card.get_by_role("button", name="Accept", exact=True)
+    expect(accept).to_have_attribute("aria-disabled", "false")  # not before it can have been read
+    why = card.get_by_role("textbox", name="Reject and tell it why")
+    why.fill("that divides again with each run")
+    why.press("Enter")
+
+    expect(card.locator(".al-added").first).to_contain_text("euros")
+    card.get_by_role("button", name="Try", exact=True).click()
+    tried = card.get_by_role("group", name="Result of the trial")
+    expect(tried).to_contain_text("531564")
+    expect(tried).to_contain_text("5315.64")
+    accept.click()
+    expect(card).to_have_count(0)
+    source = revenue.locator(".cm-content")
+    expect(source).to_contain_text("euros")
+    expect(panel.log.get_by_role("blockquote")).to_contain_text("divides again with each run")
+    panel.status("Idle")
+
+    panel.log.get_by_role("button", name="Undo", exact=True).click()
+    expect(source).not_to_contain_text("euros")
+
+    panel.ask("Draw the revenue of each region by month.")
+    panel.choose("Allow once")
+    step = panel.tool("Run code")
+    expect(panel.log.get_by_text("West towers over the others")).to_be_visible()
+    step.get_by_role("button").first.click()
+    expect(step.get_by_role("img", name="Output of the tool")).to_be_visible()

@@ -126,12 +126,14 @@ class TrialSide(Struct, frozen=True):
 
 
 class Trial(Struct, frozen=True):
-    """A cell tried before and after a change. `reason` says why it was refused or failed."""
+    """A cell tried before and after a change. `reason` says why it was refused or failed.
+    `source`: the person's own version that was tried; None: it was the proposed one."""
 
     status: Literal["running", "done", "refused", "failed"]
     reason: str = ""
     before: TrialSide | None = None
     after: TrialSide | None = None
+    source: str | None = None
 
 
 class Location(Struct, frozen=True, omit_defaults=True):

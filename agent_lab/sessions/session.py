@@ -1171,8 +1171,9 @@ class Session:
 
     # ------------------------------------------------------------ before it is answered
 
-    async def try_out(self, request_id: str) -> None:
-        """Begin to try what a pending request would run, in a copy of the kernel.
+    async def try_out(self, request_id: str, source: str | None = None) -> None:
+        """Begin to try what a pending request would run, in a copy of the kernel; `source`: the
+        person's version of a proposed cell.
 
         Raises Conflict `already_resolved`, `busy`; Invalid where there is nothing to try.
         """
@@ -1180,7 +1181,25 @@ class Session:
             request = permissions.pending(self.info, request_id)
             if self._foresight is None:
                 raise Invalid("There is no kernel here to try it in.", "nothing_to_try")
-            self._foresight.begin(request)
+            self._foresight.begin(request, source)
+
+    async def take_back(self, change: CellChange) -> None:
+        """Put a cell back as it was before that change of the agent's.
+
+        Raises Conflict `cell_changed` where it is not what the change made of it, Invalid where
+        this cannot be taken back.
+        """
+        calls = self.tool_calls
+        back = proposals.undoing(change)
+        if calls is None:
+            raise Invalid("There are no notebooks here.", "not_undoable")
+        try:
+            await calls.take_back(back)
+        except (Conflict, NotFound) as error:
+            if error.reason not in ("cell_changed", "cell_not_found"):
+                raise
+            text = "The cell is not what this change made of it any more, so it was left alone."
+            raise Conflict(text, "cell_changed") from None
 
     def _foreseen(self, update: PermissionUpdated) -> None:
         """More is known about a request, if it still waits."""

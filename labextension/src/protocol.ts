@@ -78,6 +78,8 @@ export interface Trial {
   readonly reason: string;
   readonly before: TrialSide | null;
   readonly after: TrialSide | null;
+  /** The person's own version that was tried; null: the proposed one. */
+  readonly source: string | null;
 }
 
 export interface Location { readonly path: string; readonly line?: number }
@@ -420,6 +422,8 @@ export interface AnswerCommand {
   readonly message?: string;
   readonly updated_input?: Json;
   readonly answers?: Readonly<Record<string, string>>;
+  /** The agent is told what the request's trial showed. */
+  readonly trial?: boolean;
 }
 export interface SetCommand {
   readonly type: 'set';
@@ -557,7 +561,7 @@ const trialSide = struct<TrialSide>({
 });
 const trial = struct<Trial>({
   status: oneOf('running', 'done', 'refused', 'failed'), reason: or(str, ''),
-  before: or(orNull(trialSide), null), after: or(orNull(trialSide), null)
+  before: or(orNull(trialSide), null), after: or(orNull(trialSide), null), source: or(orNull(str), null)
 });
 const location_ = struct<Location>({ path: str, line: sparse(int, null) });
 const contextItem = struct<ContextItem>({

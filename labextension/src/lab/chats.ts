@@ -25,7 +25,7 @@ import { notebookReferences, terminalReferences } from './references';
 import { typeCommand } from './terminalPane';
 import { share } from './translation';
 import { IChats } from './tokens';
-import type { Look } from './tokens';
+import type { Look, Sight } from './tokens';
 
 const NEW_TERMINAL = 'terminal:create-new';
 
@@ -89,6 +89,9 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
       get looked() {
         return looked;
       },
+      get seen() {
+        return seen;
+      },
       find: id => [...used].reverse().find(chat => chat.session?.id === id) ?? null,
       get lastUsed() {
         return used.at(-1) ?? null;
@@ -139,6 +142,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
       }
     };
     const looked = new Signal<IChats, Look>(service);
+    const seen = new Signal<IChats, Sight>(service);
     return service;
   }
 };

@@ -2,7 +2,7 @@
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { Terminal } from '@jupyterlab/terminal';
 import { Token } from '@lumino/coreutils';
-import type { ISignal } from '@lumino/signaling';
+import type { ISignal, Signal } from '@lumino/signaling';
 
 import type { Changes } from '../changes';
 import type { Alerts } from '../view/sessionsHost';
@@ -14,6 +14,11 @@ import type { TerminalPane } from './terminalPane';
 export interface Look {
   readonly session: string;
   readonly visible: boolean;
+}
+
+/** A question of a session that stands elsewhere than in its chat. */
+export interface Sight extends Look {
+  readonly request: string;
 }
 
 /** What the place of a chat can do for it. */
@@ -34,6 +39,8 @@ export interface IChats {
   readonly changes: Changes;
   /** Emitted when a chat comes into a person's sight, and when it leaves it. */
   readonly looked: ISignal<IChats, Look>;
+  /** Emitted by whoever shows a question by itself, when it comes into a person's sight, and when it leaves it. */
+  readonly seen: Signal<IChats, Sight>;
   /** A chat that shows this session. */
   find(sessionId: string): ChatWidget | null;
   /** A chat that this service knows until it is disposed of. */

@@ -1,4 +1,4 @@
-"""A change that was accepted is taken back with no tab open: in the file, and only as it was made."""
+"""A change that was accepted is taken back with no tab open: in the file, and as it was made."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
     setTell(words);
   };
   const { trial } = request;
-  const tried = trial !== null && trial.status !== 'running';
+  const tried = trial?.status === 'done';
   const mine = edited === undefined || edited === change.new_source ? null : edited;
   const choose = (option: PermissionOption, message?: string): void => {
     if (answered || !ready) {
@@ -155,17 +155,6 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
         )}
         {isTriable(change) && <TryButton request={request} tryIt={() => tryIt(mine ?? undefined)} mine={mine !== null} />}
       </div>
-      {trial && (
-        <>
-          {tried && trial.source !== mine && (
-            <p class="al-trial-line al-muted">
-              <Icon name="info" />
-              {trial.source === null ? t('This was tried with the version that was proposed.') : t('This was tried with another version of yours.')}
-            </p>
-          )}
-          <TrialView trial={trial} instead={t('You can accept it, run it, and undo it if it is not better.')} />
-        </>
-      )}
       {no && (
         <form class="al-tell" onSubmit={event => {
           event.preventDefault();
@@ -187,6 +176,17 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
           }} />
           <span>{t('If you reject it, tell the agent what the trial showed')}</span>
         </label>
+      )}
+      {trial && (
+        <>
+          {trial.status !== 'running' && trial.source !== mine && (
+            <p class="al-trial-line al-muted">
+              <Icon name="info" />
+              {trial.source === null ? t('This was tried with the version that was proposed.') : t('This was tried with another version of yours.')}
+            </p>
+          )}
+          <TrialView trial={trial} instead={t('You can accept it, run it, and undo it if it is not better.')} />
+        </>
       )}
     </div>
   );

@@ -141,8 +141,8 @@ class Feed implements Proposals {
       await this.socket.send({ type: 'answer_permission', ...answer });
       return true;
     } catch (error) {
-      // Somebody was first: it is settled either way.
-      if (!(error instanceof Rejected && error.reason === 'already_resolved')) {
+      // Somebody was first, or all is answered and this feed was ended before it heard so: it is settled either way.
+      if (!this.gone && !(error instanceof Rejected && error.reason === 'already_resolved')) {
         this.host.onTrouble(error instanceof Error ? error.message : String(error));
       }
       return false;

@@ -122,19 +122,15 @@ class Foresight:
                 self._trial = None
         self._emit(PermissionUpdated(request_id=request_id, trial=replace(trial, source=source)))
 
-    async def with_trial(
-        self, request: PermissionRequest, answer: AnswerPermission
-    ) -> AnswerPermission:
-        """The answer with the trial's outcome in its message. Raises Conflict `no_trial`,
-        Invalid where no message goes to the agent."""
+    async def words(self, request: PermissionRequest, answer: AnswerPermission) -> str:
+        """The trial's outcome for the agent. Raises Conflict `no_trial`, Invalid where no message
+        goes to the agent."""
         trial = request.trial
         if trial is None or trial.status == "running":
             raise Conflict("There is no trial whose outcome could be told.", "no_trial")
         if request.kind != "cell_change" and answer.option_id != "reject_once":
             raise Invalid("The agent is told something only together with a rejection.")
-        words = await self._tools.trial_words(self._host, trial)
-        said = f"{answer.message}\n\n{words}" if answer.message else words
-        return replace(answer, message=said, trial=False)
+        return await self._tools.trial_words(self._host, trial)
 
     # ------------------------------------------------------------ the end
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.errors import Invalid
 from agent_lab.protocol.events import (
     CellChange,
@@ -62,19 +61,19 @@ def title(change: CellChange, name: str = "") -> str:
     return f"{verb} {kind} {name or change.cell_id}"
 
 
-def decided(request: PermissionRequest, answer: PermissionResolved | AnswerPermission) -> Decision:
+def decided(request: PermissionRequest, answer: PermissionResolved) -> Decision:
     """What an answer says about the change."""
     change = request.change
     assert change is not None, "a proposal holds its change"
     option = next((o for o in request.options if o.option_id == answer.option_id), None)
     if option is None or not option.kind.startswith("allow"):
-        return Decision(False, change, message=answer.message or "")
+        return Decision(False, change, message=answer.said)
     wanted = answer.updated_input
     source = wanted.get("source") if isinstance(wanted, dict) else None
     if isinstance(source, str) and source != change.new_source:
         changed = replace(change, new_source=source)
-        return Decision(True, changed, edited=True, message=answer.message or "")
-    return Decision(True, change, message=answer.message or "")
+        return Decision(True, changed, edited=True, message=answer.said)
+    return Decision(True, change, message=answer.said)
 
 
 def done_by(tool_call_id: str, events: Iterable[Event]) -> CellChange | None:

@@ -303,6 +303,8 @@ export interface PermissionResolved {
   readonly by: string;
   readonly updated_input: Json;
   readonly answers: Readonly<Record<string, string>> | null;
+  /** What the agent is told of the request's trial, behind the person's message. */
+  readonly trial: string | null;
 }
 export interface QueueUpdated { readonly type: 'queue_updated'; readonly items: readonly QueueItem[] }
 export interface Usage extends SessionUsage { readonly type: 'usage' }
@@ -704,7 +706,7 @@ const body = tagged<Exclude<Body, Unknown>>({
   permission_resolved: struct<PermissionResolved>({
     type: tag('permission_resolved'), request_id: str, outcome: oneOf('selected', 'cancelled'),
     option_id: or(orNull(str), null), message: or(orNull(str), null), by: or(str, 'user'),
-    updated_input: or(json, null), answers: or(orNull(answers), null)
+    updated_input: or(json, null), answers: or(orNull(answers), null), trial: or(orNull(str), null)
   }),
   queue_updated: struct<QueueUpdated>({ type: tag('queue_updated'), items: list(queueItem) }),
   usage: struct<Usage>({ type: tag('usage'), ...sessionUsageFields }),

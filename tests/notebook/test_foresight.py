@@ -10,7 +10,13 @@ import pytest
 
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.errors import AgentLabError
-from agent_lab.protocol.events import Effect, PermissionRequest, PermissionUpdated, Trial
+from agent_lab.protocol.events import (
+    Effect,
+    PermissionRequest,
+    PermissionResolved,
+    PermissionUpdated,
+    Trial,
+)
 from agent_lab.protocol.transcript import PermissionItem, fold
 from tests.notebook.conftest import Bind
 from tests.notebook.lab import Bonded
@@ -154,6 +160,9 @@ async def test_a_persons_own_version_is_tried_and_told_as_theirs(bind: Bind) -> 
     assert request.change.new_source == "print('proposed')"
     await answer(lab, request, "reject_once", message="Mine is better.", trial=True)
     said = await done(reader, turn)
+    resolved = [e.body for e in reader.events if isinstance(e.body, PermissionResolved)][-1]
+    assert resolved.message == "Mine is better."
+    assert "With the person's own version: done" in (resolved.trial or "")
     assert "With the person's own version: done" in said
     assert "print('mi' + 'ne')" in said
     assert "mine" in said

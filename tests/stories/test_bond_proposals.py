@@ -304,7 +304,10 @@ def test_what_a_trial_showed_is_told_with_a_rejection(lab: Lab, page: Page) -> N
     assert "accuracy: 0.25" in told(lab, session)[-1]
     command(page, "agent-lab:open-notebook")
     panel = beside(page)
-    expect(panel.log.locator(".al-told")).to_contain_text("tried it in a copy")
+    line = panel.log.get_by_text("The agent was told what the trial showed")
+    expect(panel.log.get_by_text("You", exact=True)).to_have_count(0)  # it was not in their words
+    line.click()
+    expect(panel.log.locator("details pre")).to_contain_text("accuracy: 0.25")
     # SHOT told
 
     prompt(lab, session, "edit c0: print('accuracy:', 1 / 8)")

@@ -1,5 +1,5 @@
-"""The whole story in one piece: a cell fails, the agent looks into memory and proposes, a person tries,
-compares, accepts, and takes it back."""
+"""The whole story in one piece: a cell fails, the agent looks into memory and proposes, a person
+tries, compares, accepts, and takes it back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.stories.bond import (
     telling_asking_lab,
 )
 from tests.stories.lab import Lab, until
-from tests.stories.panel import Panel, settle
+from tests.stories.panel import settle
 from tests.stories.test_bond_proposals import beside, choose, fresh, proposal
 
 pytestmark = pytest.mark.story
@@ -35,6 +35,7 @@ CELLS = (
     'totals = orders.groupby("regoin")[["price"]].sum()\ntotals',
     '("totals" in globals(), orders.shape)',
 )
+SHAPE = "2 \N{MULTIPLICATION SIGN} 1"
 MENDED = 'totals = orders.groupby("region")[["price"]].sum()\ntotals'
 
 
@@ -94,10 +95,10 @@ def test_a_failure_is_fixed_tried_compared_accepted_and_undone(lab: Lab, page: P
     expect(result.locator(".al-trial-side").nth(0)).to_contain_text("failed")
     expect(result.locator(".al-trial-side").nth(0)).to_contain_text("KeyError")
     expect(result.locator(".al-trial-side").nth(1)).to_contain_text("worked")
-    expect(result).to_contain_text("2 × 1")
+    expect(result).to_contain_text(SHAPE)
     expect(result).to_contain_text("north")
     command(page, "agent-lab:open-notebook")
-    expect(in_chat.get_by_role("group", name="Result of the trial")).to_contain_text("2 × 1")
+    expect(in_chat.get_by_role("group", name="Result of the trial")).to_contain_text(SHAPE)
     # SHOT tried
     assert sources(lab, notebook)[2] == CELLS[2]
     run(page, cells.nth(3))
@@ -137,6 +138,8 @@ def test_a_failure_is_fixed_tried_compared_accepted_and_undone(lab: Lab, page: P
     expect(source_of(cells.nth(2))).to_contain_text('groupby("regoin")')
     expect(undo).to_have_count(0)
     # SHOT undone-in-the-chat
+    # All of it was in sight: nobody was told of anything, and nothing went wrong.
+    expect(page.locator(".jp-Notification-Status")).to_have_text("0")
     undone = saved(page, file)
     assert undone["source"] == CELLS[2]
     assert "agent_lab" not in undone["metadata"]

@@ -16,7 +16,7 @@ import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { useKept } from './kept.js';
 import { Line } from './line.js';
-import { AskFrame, OptionButton, rejection, useReady } from './permission.js';
+import { AskFrame, OptionButton, rejection, Told, useReady } from './permission.js';
 import { request as send } from './request.js';
 import type { Requester } from './request.js';
 import { hides, Visible } from './text.js';
@@ -300,7 +300,7 @@ const placeOf = ({ notebook, cell_type }: CellChange): string =>
 
 /** What became of a proposal; open, the change. */
 export function ChangeLine({ item, call }: { item: PermissionItem; call: ToolItem | undefined }): JSX.Element {
-  const { request, message } = item;
+  const { request } = item;
   const [open, set] = useKept<boolean>(`open:${item.id}`, false);
   const name = useCellName();
   const chosen = request.options.find(option => option.option_id === item.option_id);
@@ -327,9 +327,7 @@ export function ChangeLine({ item, call }: { item: PermissionItem; call: ToolIte
         {accepted && call?.status === 'completed' && <UndoChange change={change} call={call.id} />}
       </div>
       {why && <div class="al-told al-error"><Icon name="warning" /><span><Visible text={firstLine(why)} /></span></div>}
-      {message && (
-        <div class="al-told"><Icon name="back" /><span class="al-strong">{t('You')}</span><span><Visible text={message} /></span></div>
-      )}
+      <Told item={item} />
     </>
   );
 }

@@ -41,12 +41,14 @@ OPTIONS = (
 
 
 class Decision(Struct, frozen=True):
-    """`change` is what shall be done, edited by the person perhaps; `message` is theirs."""
+    """`change` is what shall be done, edited by the person perhaps; `message` is theirs, `trial`
+    what the agent is told of the trial."""
 
     accepted: bool
     change: CellChange
     edited: bool = False
     message: str = ""
+    trial: str = ""
 
 
 _VERBS = {"insert": "Add", "edit": "Change", "delete": "Delete", "move": "Move"}
@@ -67,13 +69,15 @@ def decided(request: PermissionRequest, answer: PermissionResolved) -> Decision:
     assert change is not None, "a proposal holds its change"
     option = next((o for o in request.options if o.option_id == answer.option_id), None)
     if option is None or not option.kind.startswith("allow"):
-        return Decision(False, change, message=answer.said)
+        return Decision(False, change, message=answer.message or "", trial=answer.trial or "")
     wanted = answer.updated_input
     source = wanted.get("source") if isinstance(wanted, dict) else None
     if isinstance(source, str) and source != change.new_source:
         changed = replace(change, new_source=source)
-        return Decision(True, changed, edited=True, message=answer.said)
-    return Decision(True, change, message=answer.said)
+        return Decision(
+            True, changed, edited=True, message=answer.message or "", trial=answer.trial or ""
+        )
+    return Decision(True, change, message=answer.message or "", trial=answer.trial or "")
 
 
 def done_by(tool_call_id: str, events: Iterable[Event]) -> CellChange | None:

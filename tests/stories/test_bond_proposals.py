@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterator
 
@@ -17,10 +18,12 @@ from tests.stories.bond import (
     source_of,
     sources,
     telling_asking_lab,
+    write_notebook,
 )
 from tests.stories.conftest import NewPage
 from tests.stories.lab import Lab, until
 from tests.stories.panel import Panel, settle
+from tests.stories.sessions_panel import open_page
 from tests.stories.test_access import in_each_theme
 from tests.stories.test_notebook import SIDE_BAR
 
@@ -350,6 +353,37 @@ def test_a_persons_own_version_is_tried(lab: Lab, page: Page) -> None:
     assert sources(lab, f"{name}.ipynb") == ["print('accuracy:', 0.5)"]
     choose(card, "Accept")
     until(lambda: sources(lab, f"{name}.ipynb") == ["print('accuracy:', 0.9)"])
+
+
+def test_a_change_is_undone_where_no_notebook_is_open(lab: Lab, page: Page) -> None:
+    """On the page without JupyterLab, as on a phone: in the file, while it still is that change."""
+    name = fresh("far")
+    file = write_notebook(lab, name, "x = 1")
+    new = {"path": f"{name}.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    lab.call("POST", "api/sessions", new)
+    session = session_of(lab, name)
+    _, panel = open_page(page, lab, session)
+
+    def stands() -> str:
+        return "".join(json.loads(file.read_text())["cells"][0]["source"])
+
+    panel.ask("edit c0: x = 2")
+    choose(proposal(panel.log, "Change cell c0?"), "Accept")
+    panel.status("Idle")
+    assert stands() == "x = 2"
+    undo = panel.log.get_by_role("button", name="Undo", exact=True)
+    undo.click()
+    expect(undo).to_have_count(0)
+    assert stands() == "x = 1"
+
+    panel.ask("edit c0: x = 3")
+    choose(proposal(panel.log, "Change cell c0?"), "Accept")
+    panel.status("Idle")
+    file.write_text(file.read_text().replace("x = 3", "x = 33"))
+    undo.click()
+    expect(panel.log.get_by_role("alert")).to_contain_text("left alone")
+    # SHOT far
+    assert stands() == "x = 33"
 
 
 def test_a_proposal_in_sight_is_not_told_again(lab: Lab, page: Page) -> None:

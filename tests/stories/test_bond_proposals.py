@@ -382,6 +382,7 @@ def test_a_change_is_undone_where_no_notebook_is_open(lab: Lab, page: Page) -> N
     file.write_text(file.read_text().replace("x = 3", "x = 33"))
     undo.click()
     expect(panel.log.get_by_role("alert")).to_contain_text("left alone")
+    expect(undo).to_have_count(0)
     # SHOT far
     assert stands() == "x = 33"
 

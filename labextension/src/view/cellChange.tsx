@@ -17,7 +17,7 @@ import { Icon } from './icons.js';
 import { useKept } from './kept.js';
 import { Line } from './line.js';
 import { AskFrame, OptionButton, rejection, Told, useReady } from './permission.js';
-import { request as send } from './request.js';
+import { Refused, request as send } from './request.js';
 import type { Requester } from './request.js';
 import { hides, Visible } from './text.js';
 import { TrialView } from './trialView.js';
@@ -346,7 +346,7 @@ export function CellChangeView({ change, call, done }: { change: CellChange; cal
  * There as long as the cell still is what the change made of it. Where the notebook is not open in this
  * page, the server looks, once it is pressed.
  */
-function UndoChange({ change, call }: { change: CellChange; call: string }): JSX.Element | null {
+function UndoChange({ change, call }: { change: CellChange; call: string }): JSX.Element {
   const { host } = useChat();
   const { openCells } = host;
   const [can, set] = useState(() => openCells?.canUndo(change));
@@ -368,20 +368,23 @@ function UndoChange({ change, call }: { change: CellChange; call: string }): JSX
     tell('');
     send(host, 'POST', `sessions/${encodeURIComponent(host.sessionId)}/changes/${encodeURIComponent(call)}/undo`, {})
       .then(() => setGone(true))
-      .catch((error: unknown) => tell(error instanceof Error ? error.message : String(error)))
+      .catch((error: unknown) => {
+        tell(error instanceof Error ? error.message : String(error));
+        setGone(error instanceof Refused && error.reason === 'cell_changed');
+      })
       .finally(() => ask(false));
   };
-  return (far ? !gone && isUndoable(change) : can)
-    ? (
-      <>
-        {trouble && <span class="al-error" role="alert"><Visible text={trouble} /></span>}
+  return (
+    <>
+      {(far ? !gone && isUndoable(change) : can) && (
         <button type="button" class="al-button al-quiet al-take-back" title={t('Put the cell back as it was')}
           disabled={asked} onClick={undo}>
           <Icon name="back" />{t('Undo')}
         </button>
-      </>
-    )
-    : null;
+      )}
+      {far && trouble && <div class="al-not-undone al-error" role="alert"><Icon name="warning" /><span><Visible text={trouble} /></span></div>}
+    </>
+  );
 }
 
 /** A trial of code that asks for a permission to run; below the answers, which it must not move. */

@@ -1181,8 +1181,8 @@ class Session:
     async def take_back(self, change: CellChange) -> None:
         """Put a cell back as it was before that change of the agent's.
 
-        Raises Conflict `cell_changed` where it is not what the change made of it, Invalid where
-        this cannot be taken back.
+        Raises Conflict `cell_changed` where it is not what the change made of it, NotFound where
+        the notebook is gone, Invalid where this cannot be taken back.
         """
         calls = self.tool_calls
         back = proposals.undoing(change)
@@ -1191,6 +1191,9 @@ class Session:
         try:
             await calls.take_back(back)
         except (Conflict, NotFound) as error:
+            if isinstance(error, NotFound) and error.reason != "cell_not_found":
+                text = f"The notebook {change.notebook} is not there any more."
+                raise NotFound(text, error.reason) from None
             if error.reason not in ("cell_changed", "cell_not_found"):
                 raise
             text = "The cell is not what this change made of it any more, so it was left alone."

@@ -68,6 +68,16 @@ async def test_a_cell_of_a_notebook_that_was_renamed(bind: Bind) -> None:
     assert source_of(lab.saved("later.ipynb")["cells"][0]) == "a = 41"
 
 
+async def test_a_notebook_that_is_gone(bind: Bind) -> None:
+    lab = await bind("a = 41")
+    call = await changed(lab, "edit c0: a = 42")
+    (lab.root / "eda.ipynb").unlink()
+    refused = await undo(lab, call)
+    assert refused.status == 404
+    assert refused.json["message"] == "The notebook eda.ipynb is not there any more."
+    assert not (lab.root / "eda.ipynb").exists()
+
+
 async def test_what_was_not_done_cannot_be_taken_back(bind: Bind) -> None:
     lab = await bind("a = 41")
     call = await changed(lab, "edit c0: a = 42", "reject_once")

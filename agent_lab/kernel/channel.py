@@ -2,18 +2,21 @@
 
 The control channel is served by a thread of its own: it answers while a cell runs, and nothing that
 is asked there enters a history or fires an event of IPython's. A trial copies the main thread, so
-it is asked for on the shell channel, in its turn among the cells.
+it is asked for on the shell channel, in its turn among the cells; on the control channel for a cell
+of ours that waits on that thread.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
-from msgspec import Struct, ValidationError, convert, to_builtins
+from msgspec import ValidationError, convert, to_builtins
 
 from agent_lab.kernel.names import Snapshots
-from agent_lab.kernel.trial import MEMORY, SECONDS, Trials
+from agent_lab.kernel.trial import Asked, Trials
 from agent_lab.kernel.variables import variables
 from agent_lab.protocol.events import Json
 from agent_lab.protocol.reports import Level
@@ -31,14 +34,7 @@ TRIAL_RESULT = "agent_lab_trial_result"
 """Each with `_request` and `_reply` after it."""
 
 
-class TrialRequest(Struct, frozen=True):
-    """`id` is the asker's choice, so that it can cancel what has not begun."""
-
-    id: str
-    code: str
-    seconds: float = SECONDS
-    memory: int = MEMORY
-
+_trials: WeakKeyDictionary[InteractiveShell, Trials] = WeakKeyDictionary()
 
 Answer = Callable[[dict[str, Any]], Json]
 
@@ -66,7 +62,7 @@ def install(shell: InteractiveShell) -> None:
         since = convert(content.get("since", ""), str)
         return to_builtins(snapshots.changes(since, shell.user_ns, shell.user_ns_hidden))
 
-    trials = Trials(shell)
+    trials = _trials[shell] = Trials(shell)
 
     def trial_result(content: dict[str, Any]) -> Json:
         trial_id = convert(content.get("id"), str)
@@ -75,22 +71,37 @@ def install(shell: InteractiveShell) -> None:
         return trials.result(trial_id)
 
     def start_trial(content: dict[str, Any]) -> Json:
-        asked = convert(content, TrialRequest)
+        asked = convert(content, Asked)
         return trials.start(asked.id, asked.code, asked.seconds, asked.memory)
+
+    def hand_over_trial(content: dict[str, Any]) -> Json:
+        return trials.hand_over(convert(content, Asked))
 
     kernel.control_handlers |= {
         f"{VARIABLES}_request": _handler(kernel, VARIABLES, list_variables),
         f"{INSPECT}_request": _handler(kernel, INSPECT, inspect),
         f"{NAMES}_request": _handler(kernel, NAMES, names),
+        f"{TRIAL}_request": _handler(kernel, TRIAL, hand_over_trial),
         f"{TRIAL_RESULT}_request": _handler(kernel, TRIAL_RESULT, trial_result),
     }
     kernel.shell_handlers[f"{TRIAL}_request"] = _handler(kernel, TRIAL, start_trial)
 
 
+def attended(shell: InteractiveShell) -> AbstractContextManager[Callable[[], None]]:
+    """Around a wait on the main thread; see `Trials.attended`."""
+    trials = _trials.get(shell)
+    return nullcontext(_nothing) if trials is None else trials.attended()
+
+
+def _nothing() -> None:
+    """There are no trials here."""
+
+
 def uninstall(shell: InteractiveShell) -> None:
     kernel: Kernel | None = getattr(shell, "kernel", None)
     if kernel is not None:
-        for name in (VARIABLES, INSPECT, NAMES, TRIAL_RESULT):
+        _trials.pop(shell, None)
+        for name in (VARIABLES, INSPECT, NAMES, TRIAL, TRIAL_RESULT):
             kernel.control_handlers.pop(f"{name}_request", None)
         kernel.shell_handlers.pop(f"{TRIAL}_request", None)
 

@@ -237,7 +237,8 @@ class AgentMagic:
                 from agent_lab.kernel.waiting import wait
 
                 asks = self._decide if client.is_own else None
-                wait(client, question, in_place, "Queued: the agent is busy.", asks)
+                with channel.attended(self._shell) as attend:
+                    wait(client, question, in_place, "Queued: the agent is busy.", asks, attend)
             return
         where = "" if in_place else " `%agent --wait` shows it here."
         if client.is_own:

@@ -17,8 +17,12 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from agent_lab.protocol.events import Json
 
@@ -33,6 +37,7 @@ LARGEST_REPORT = 32_000_000
 LATE_SECONDS = 10.0
 """A supervisor that has not reported so long after the time is over is killed."""
 FREE_MEMORY = 1 << 30
+BUSY = "a cell is running"
 
 # Their threads, devices or connections are broken in a copy, or are harmed by one.
 _BROKEN_BY_FORK = (
@@ -40,6 +45,15 @@ _BROKEN_BY_FORK = (
     "PyQt5", "PyQt6", "PySide2", "PySide6", "gi", "grpc",
 )  # fmt: skip
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
+
+
+class Asked(Struct, frozen=True):
+    """`id` is the asker's choice, so that it can cancel what has not begun."""
+
+    id: str
+    code: str
+    seconds: float = SECONDS
+    memory: int = MEMORY
 
 
 class Trials:
@@ -51,6 +65,8 @@ class Trials:
         self._lock = threading.Lock()
         self._running: tuple[str, int] | None = None
         self._done: OrderedDict[str, Json] = OrderedDict()
+        self._attended = False
+        self._handed: list[Asked] = []
         self._cancelled: deque[str] = deque(maxlen=64)
 
     # ------------------------------------------------------------ asked for
@@ -69,9 +85,49 @@ class Trials:
             return {"status": "refused", "reason": reason}
         return self._fork(trial_id, code, seconds, memory)
 
+    @contextmanager
+    def attended(self) -> Iterator[Callable[[], None]]:
+        """While a cell of ours waits on the main thread: there it calls what this gives, often, and
+        what was handed over meanwhile begins. The data are those of the cells before it."""
+        with self._lock:
+            self._attended = True
+        try:
+            yield self._begin_handed
+        finally:
+            with self._lock:
+                self._attended = False
+                for asked in self._handed:
+                    self._keep(asked.id, {"failed": BUSY})
+                self._handed.clear()
+
+    def hand_over(self, asked: Asked) -> Json:
+        """From another thread: to be begun by the cell that waits, if one does."""
+        with self._lock:
+            if not self._attended:
+                return {"status": "refused", "reason": BUSY}
+            self._handed.append(asked)
+        return {"status": "started", "id": asked.id}
+
+    def _begin_handed(self) -> None:
+        while self._handed:
+            asked = self._handed[0]
+            began = self.start(asked.id, asked.code, asked.seconds, asked.memory)
+            with self._lock:
+                del self._handed[0]
+                if began["status"] != "started":
+                    self._keep(asked.id, {"failed": began["reason"]})
+
+    def _keep(self, trial_id: str, found: Json) -> None:
+        """With the lock held."""
+        self._done[trial_id] = found
+        while len(self._done) > KEPT:
+            self._done.popitem(last=False)
+
     def result(self, trial_id: str) -> Json:
         with self._lock:
             if self._running is not None and self._running[0] == trial_id:
+                return {"state": "running"}
+            if any(asked.id == trial_id for asked in self._handed):
                 return {"state": "running"}
             if trial_id in self._done:
                 return {"state": "done", **self._done[trial_id]}
@@ -118,9 +174,7 @@ class Trials:
         with self._lock:
             os.waitpid(pid, 0)
             self._running = None
-            self._done[trial_id] = found
-            while len(self._done) > KEPT:
-                self._done.popitem(last=False)
+            self._keep(trial_id, found)
         shutil.rmtree(scratch, ignore_errors=True)
 
     # ------------------------------------------------------------ refusals

@@ -190,7 +190,7 @@ def _redirect(shell: Any, frames: Frames, code: str) -> None:
     shell.display_pub = publisher
     hook = make_hook(parent=shell, shell=shell, cache_size=0)
     hook.frames, hook.code = frames, code
-    shell.displayhook = shell.display_trap.hook = hook
+    shell.displayhook = shell.display_trap.hook = sys.displayhook = hook
     shell._showtraceback = lambda etype, evalue, stb: frames.send(
         "error", ename=str(etype.__name__), evalue=_said(evalue), traceback=stb
     )

@@ -107,10 +107,16 @@ Decide = Callable[[str, PermissionRequest], None]
 
 
 def wait(
-    client: Door, question: Question, in_place: bool, busy: str, decide: Decide | None = None
+    client: Door,
+    question: Question,
+    in_place: bool,
+    busy: str,
+    decide: Decide | None = None,
+    attend: Callable[[], None] | None = None,
 ) -> None:
     """Ask, and show the answer until the turn ends. `busy`: what to say while it is queued.
-    `decide` None: what the agent asks meanwhile is answered elsewhere.
+    `decide` None: what the agent asks meanwhile is answered elsewhere. `attend` is called again
+    and again: what else this thread has to do.
 
     Raises Stopped when the kernel was interrupted, which cancels the turn, and AgentLabError when
     the turn failed.
@@ -130,7 +136,7 @@ def wait(
         with Follower(client, sent.session_id, sent.after) as follower:
             ask = partial(decide, sent.session_id) if decide else None
             try:
-                _until_end(follower, answer, showing, None, ask)
+                _until_end(follower, answer, showing, None, ask, attend)
             except KeyboardInterrupt:
                 _stop(client, question, sent, follower, answer, showing)
             finally:
@@ -175,11 +181,14 @@ def _until_end(
     showing: _InPlace | _AsItComes,
     deadline: float | None = None,
     decide: Callable[[PermissionRequest], None] | None = None,
+    attend: Callable[[], None] | None = None,
 ) -> None:
     decided: set[str] = set()
     gone_at: float | None = None
     left_queue = answer.turn_id is not None
     while answer.ended is None:
+        if attend is not None:
+            attend()
         try:
             news = follower.news.get(timeout=FRAME_SECONDS)
         except queue.Empty:

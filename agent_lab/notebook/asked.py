@@ -123,7 +123,11 @@ def trial_words(dial: Dial, trial: Trial) -> str:
         verb = "was refused" if trial.status == "refused" else "failed"
         return f"The person wanted to try it in a copy of the kernel; that {verb}: {reason}"
     lines = ["The person tried it in a copy of the kernel, whose memory is as before."]
-    for name, one in (("Before the change", trial.before), ("With the change", trial.after)):
+    new = "With the change"
+    if trial.source is not None:
+        new = "With the person's own version"
+        lines.append(_let_out(dial, f"Their own version of the source:\n{trial.source}"))
+    for name, one in (("Before the change", trial.before), (new, trial.after)):
         if one is None:
             continue
         memory = "" if one.memory is None else f", {one.memory / 1e6:,.0f} MB of its own"

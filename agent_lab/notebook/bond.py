@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from agent_lab.notebook import asked as waiting
 from agent_lab.notebook import dial as dials
@@ -39,7 +40,7 @@ from agent_lab.notebook.telling import Told
 from agent_lab.notebook.tools import INSTRUCTIONS, NO_NOTEBOOK, TOOLS, Use, use_tool
 from agent_lab.notebook.watch import Watch
 from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid
-from agent_lab.protocol.events import Effect, Json, Notebook, Session, Trial
+from agent_lab.protocol.events import CellChange, Effect, Json, Notebook, Session, Trial
 from agent_lab.sessions import workspace
 from agent_lab.sessions.tools import OURS, SERVER, Asked, Call, Host
 
@@ -157,6 +158,13 @@ class Bond:
 
     async def trial_words(self, host: Host, trial: Trial) -> str:
         return await waiting.words_of_trial(host, trial)
+
+    async def take_back(self, host: Host, change: CellChange) -> None:
+        path = change.notebook
+        bound = host.info.notebook
+        if bound is not None and bound.path != path and not await self._exists(path):
+            path = bound.path  # it was renamed meanwhile
+        await self.document(path).change(replace(change, notebook=path), None)
 
     def forget(self, session_id: str) -> None:
         self._seen.pop(session_id, None)

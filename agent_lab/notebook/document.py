@@ -59,8 +59,9 @@ class Document(Protocol):
         """Raises NotFound, Invalid."""
         ...
 
-    async def change(self, change: CellChange, author: Author) -> None:
-        """Raises Conflict `cell_changed`, NotFound `cell_not_found`; then nothing was done."""
+    async def change(self, change: CellChange, author: Author | None) -> None:
+        """`author` None: a person takes back what an agent did. Raises Conflict `cell_changed`,
+        NotFound `cell_not_found`; then nothing was done."""
         ...
 
     async def set_outputs(self, cell_id: str, source: str, result: Result, author: Author) -> None:
@@ -155,7 +156,7 @@ def is_done(content: Content, change: CellChange) -> bool:
             return at is not None and before == change.after_cell_id
 
 
-def apply(content: Content, change: CellChange, author: Author) -> None:
+def apply(content: Content, change: CellChange, author: Author | None) -> None:
     """Make the change in place. Raises Conflict `cell_changed`, NotFound, Invalid; then nothing
     was done."""
     check(change)
@@ -179,12 +180,12 @@ def apply(content: Content, change: CellChange, author: Author) -> None:
             cells[at] = edited(cell, change, author)
 
 
-def new_cell(change: CellChange, author: Author) -> Cell:
+def new_cell(change: CellChange, author: Author | None) -> Cell:
     source = change.new_source or ""
     cell: Cell = {
         "id": change.cell_id,
         "cell_type": change.cell_type,
-        "metadata": author.wrote(source),
+        "metadata": author.wrote(source) if author else {},
         "source": source,
     }
     if change.cell_type == "code":
@@ -192,13 +193,16 @@ def new_cell(change: CellChange, author: Author) -> Cell:
     return cell
 
 
-def edited(cell: Cell, change: CellChange, author: Author) -> Cell:
+def edited(cell: Cell, change: CellChange, author: Author | None) -> Cell:
     """The outputs stay, as when a person types: they tell what the old source did."""
     cell = copy.copy(cell)
     source = change.new_source if change.new_source is not None else source_of(cell)
     cell["source"] = source
     known = dict(cell.get("metadata") or {})
-    cell["metadata"] = _laid_over(known, author.wrote(source))
+    if author is None:
+        cell["metadata"] = provenance.unmarked(known)
+    else:
+        cell["metadata"] = _laid_over(known, author.wrote(source))
     if change.cell_type != cell.get("cell_type"):
         cell["cell_type"] = change.cell_type
         for name in ("outputs", "execution_count", "attachments"):
@@ -323,7 +327,7 @@ class FileDocument:
         upgrade(content)
         return content
 
-    async def change(self, change: CellChange, author: Author) -> None:
+    async def change(self, change: CellChange, author: Author | None) -> None:
         await self._write(lambda content: apply(content, change, author))
 
     async def set_outputs(self, cell_id: str, source: str, result: Result, author: Author) -> None:
@@ -373,9 +377,9 @@ class TabDocument:
         upgrade(content)
         return content
 
-    async def change(self, change: CellChange, author: Author) -> None:
+    async def change(self, change: CellChange, author: Author | None) -> None:
         check(change)
-        metadata = author.wrote(change.new_source or "")
+        metadata = author.wrote(change.new_source or "") if author else {}
         match change.operation:
             case "insert":
                 cell = {
@@ -393,6 +397,7 @@ class TabDocument:
                     source=change.new_source,
                     cell_type=change.cell_type,
                     metadata=metadata,
+                    unmark=author is None,
                 )
             case "delete":
                 await self.tab.ask(
@@ -488,7 +493,7 @@ class OpenDocument:
     async def read(self) -> Content:
         return await self._do(lambda document: document.read())
 
-    async def change(self, change: CellChange, author: Author) -> None:
+    async def change(self, change: CellChange, author: Author | None) -> None:
         await self._do(lambda document: document.change(change, author))
 
     async def set_outputs(self, cell_id: str, source: str, result: Result, author: Author) -> None:
@@ -526,7 +531,7 @@ class SharedDocument:
         upgrade(content)
         return content
 
-    async def change(self, change: CellChange, author: Author) -> None:
+    async def change(self, change: CellChange, author: Author | None) -> None:
         content = await self.read()
         had = [str(cell["id"]) for cell in content["cells"]]
         apply(content, change, author)

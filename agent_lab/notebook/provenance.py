@@ -11,6 +11,8 @@ takes the marks away with "Remove agent marks from this notebook"; nothing depen
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
+from typing import Any
 
 from agent_lab.protocol.events import Json
 
@@ -29,6 +31,15 @@ def wrote(
     """The mark of a cell whose source this now is; for the `metadata` of a change."""
     mark = {"session": session, "turn": turn, "agent": agent, "model": model, "at": at}
     return {KEY: {**mark, "hash": source_hash(source)}}
+
+
+def unmarked(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a cell whose source is a person's again: what says who made its outputs stays."""
+    left = {name: value for name, value in metadata.items() if name != KEY}
+    mark = metadata.get(KEY)
+    if isinstance(mark, dict) and "outputs" in mark:
+        left[KEY] = {"outputs": mark["outputs"]}
+    return left
 
 
 def ran(

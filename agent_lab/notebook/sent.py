@@ -105,6 +105,8 @@ class Fold:
                 turn.parts += [self._item(one) for one in body.context]
             case PermissionResolved() as body if event.turn_id:
                 self._turn(event).parts += _answer(body)
+                if body.trial:
+                    self._turn(event).parts.append(self._trial(body.trial))
             case ToolCall() as body:
                 self._tools[body.tool_call_id] = _Tool(body.name, body.title, self._dial.read)
                 self._result(event, body.tool_call_id, body.status, body.content)
@@ -120,6 +122,16 @@ class Fold:
             turn = TurnSent(turn_id=turn_id, time=event.time, model=self._model, dial=self._dial)
             self._turns[turn_id] = turn
         return turn
+
+    def _trial(self, words: str) -> Sent:
+        """What the agent was told of a trial with an answer."""
+        return Sent(
+            kind="trial",
+            by="person",
+            characters=len(words),
+            level=self._dial.sent,
+            withheld=_is_withheld((words,)),
+        )
 
     def _item(self, item: ContextItem) -> Sent:
         texts = (item.text, item.source, item.traceback, item.evalue)

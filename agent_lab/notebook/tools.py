@@ -546,7 +546,8 @@ async def _finish(use: Use, decision: Decision) -> Told:
 def rejected(decision: Decision) -> Told:
     said = f", and says: {decision.message}" if decision.message else "."
     after = "" if decision.message else " Ask what they want instead."
-    return text(f"{REJECTED}{said}{after} Nothing was changed.", True)
+    trial = f"\n{decision.trial}" if decision.trial else ""
+    return text(f"{REJECTED}{said}{after} Nothing was changed.{trial}", True)
 
 
 def _done(change: CellChange, decision: Decision, target: Target) -> Told:
@@ -558,6 +559,8 @@ def _done(change: CellChange, decision: Decision, target: Target) -> Told:
         words += f"\nThe person edited your version first. The source is now:\n{change.new_source}"
     if decision.message:
         words += f"\nThey say: {decision.message}"
+    if decision.trial:
+        words += f"\n{decision.trial}"
     return text(words)
 
 

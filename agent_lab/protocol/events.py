@@ -126,12 +126,14 @@ class TrialSide(Struct, frozen=True):
 
 
 class Trial(Struct, frozen=True):
-    """A cell tried before and after a change. `reason` says why it was refused or failed."""
+    """A cell tried before and after a change. `reason` says why it was refused or failed.
+    `source`: the person's own version that was tried; None: it was the proposed one."""
 
     status: Literal["running", "done", "refused", "failed"]
     reason: str = ""
     before: TrialSide | None = None
     after: TrialSide | None = None
+    source: str | None = None
 
 
 class Location(Struct, frozen=True, omit_defaults=True):
@@ -433,7 +435,7 @@ class PermissionUpdated(Body, frozen=True, kw_only=True, tag="permission_updated
 
 class PermissionResolved(Body, frozen=True, kw_only=True, tag="permission_resolved"):
     """`by`: who settled it (user, cancel, agent, exit). The whole answer is kept so it can be sent
-    again."""
+    again. `trial`: what the agent is told of the request's trial, behind the person's message."""
 
     request_id: str
     outcome: Literal["selected", "cancelled"]
@@ -442,6 +444,12 @@ class PermissionResolved(Body, frozen=True, kw_only=True, tag="permission_resolv
     by: str = "user"
     updated_input: Json = None
     answers: dict[str, str] | None = None
+    trial: str | None = None
+
+    @property
+    def said(self) -> str:
+        """All that the agent is told."""
+        return "\n\n".join(words for words in (self.message, self.trial) if words)
 
 
 class QueueUpdated(Body, frozen=True, kw_only=True, tag="queue_updated"):

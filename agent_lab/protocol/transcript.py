@@ -120,6 +120,7 @@ class PermissionItem(_Item, kw_only=True, tag="permission"):
     message: str | None = None
     by: str | None = None
     answers: dict[str, str] | None = None
+    trial: str | None = None
 
 
 class TurnItem(_Item, kw_only=True, tag="turn"):
@@ -280,6 +281,7 @@ class Fold:
                 if isinstance(found, PermissionItem) and found.outcome is None:
                     found.outcome, found.option_id = body.outcome, body.option_id
                     found.message, found.by, found.answers = body.message, body.by, body.answers
+                    found.trial = body.trial
             case Notice():
                 self._notice(event, body)
             case AgentExited():

@@ -34,10 +34,17 @@ async def read_variables(request: RouteHandler, session_id: str) -> object:
     return {"variables": await variables(kernels.get_kernel(kernel_id))}
 
 
+class TrialBody(Struct, frozen=True, forbid_unknown_fields=True):
+    """`source`: the person's version of the proposed cell; null: the proposed one."""
+
+    source: str | None = None
+
+
 @NOTEBOOK.route(
     "POST",
     "sessions/{session_id}/permissions/{request_id}/trial",
     "execute",
+    body=TrialBody,
     returns="Session",
     status=202,
 )
@@ -46,9 +53,34 @@ async def try_out(request: RouteHandler, session_id: str, request_id: str) -> ob
 
     An edit's old source is tried first, then the new one. One trial at a time.
     """
+    body = request.body(TrialBody)
     session = await find_session(request, session_id)
-    await session.try_out(request_id)
+    await session.try_out(request_id, body.source)
     return Answer(session.info, 202)
+
+
+@NOTEBOOK.route(
+    "POST", "sessions/{session_id}/changes/{tool_call_id}/undo", "execute", returns="Session"
+)
+async def undo_change(request: RouteHandler, session_id: str, tool_call_id: str) -> object:
+    """Put a cell back as it was before a tool call changed or added it, in the open tab or in the
+    file; only while it still is what the change made of it."""
+    from agent_lab.sessions.proposals import done_by
+
+    manager = await request.lab.manager()
+    session = await manager.get(session_id)
+    events: list[Event] = []
+
+    def push(event: Event) -> None:
+        if getattr(event.body, "tool_call_id", None) == tool_call_id:
+            events.append(event)
+
+    await _read_all(manager, session, push)
+    change = done_by(tool_call_id, events)
+    if change is None:
+        raise NotFound("This session has made no such change of a cell.")
+    await session.take_back(change)
+    return session.info
 
 
 class DialBody(Struct, frozen=True, forbid_unknown_fields=True):

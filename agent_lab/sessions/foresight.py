@@ -80,18 +80,28 @@ class Foresight:
 
     # ------------------------------------------------------------ trials
 
-    def begin(self, request: PermissionRequest) -> None:
-        """Try it. Raises Conflict `busy`, Invalid where there is nothing that can be tried."""
+    def begin(self, request: PermissionRequest, source: str | None = None) -> None:
+        """Try it; `source`: a person's version of a changed cell in place of the proposed one.
+
+        Raises Conflict `busy`, Invalid where there is nothing that can be tried.
+        """
         asked = self._of(request)
         if asked is None or not self._tools.runs_code(asked):
             raise Invalid("Only code for the notebook's kernel can be tried.", "nothing_to_try")
+        change = asked.change
+        if source is not None and change is None:
+            raise Invalid("Only the source of a changed cell can be another one.")
+        if change is not None and source not in (None, change.new_source):
+            asked = Asked(replace(change, new_source=source))
+        else:
+            source = None
         if self._trial is not None:
             raise Conflict("A trial runs already. Wait until it has ended.", "busy")
         id = request.request_id
-        self._emit(PermissionUpdated(request_id=id, trial=Trial("running")))
-        self._trial = id, self._start_task(self._try(id, asked), f"{id}: trial")
+        self._emit(PermissionUpdated(request_id=id, trial=Trial("running", source=source)))
+        self._trial = id, self._start_task(self._try(id, asked, source), f"{id}: trial")
 
-    async def _try(self, request_id: str, asked: Asked) -> None:
+    async def _try(self, request_id: str, asked: Asked, source: str | None) -> None:
         mine = asyncio.current_task()
         if self._ending is not None and not self._ending.done():
             await asyncio.wait({self._ending})
@@ -110,21 +120,17 @@ class Foresight:
         finally:
             if self._trial is not None and self._trial[1] is mine:
                 self._trial = None
-        self._emit(PermissionUpdated(request_id=request_id, trial=trial))
+        self._emit(PermissionUpdated(request_id=request_id, trial=replace(trial, source=source)))
 
-    async def with_trial(
-        self, request: PermissionRequest, answer: AnswerPermission
-    ) -> AnswerPermission:
-        """The answer with the trial's outcome in its message. Raises Conflict `no_trial`,
-        Invalid where no message goes to the agent."""
+    async def words(self, request: PermissionRequest, answer: AnswerPermission) -> str:
+        """The trial's outcome for the agent. Raises Conflict `no_trial`, Invalid where no message
+        goes to the agent."""
         trial = request.trial
         if trial is None or trial.status == "running":
             raise Conflict("There is no trial whose outcome could be told.", "no_trial")
         if request.kind != "cell_change" and answer.option_id != "reject_once":
             raise Invalid("The agent is told something only together with a rejection.")
-        words = await self._tools.trial_words(self._host, trial)
-        said = f"{answer.message}\n\n{words}" if answer.message else words
-        return replace(answer, message=said, trial=False)
+        return await self._tools.trial_words(self._host, trial)
 
     # ------------------------------------------------------------ the end
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
 
-from agent_lab.protocol.commands import AnswerPermission
+from agent_lab.protocol.errors import Invalid
 from agent_lab.protocol.events import (
     CellChange,
+    CellDiffBlock,
+    Event,
     PermissionOption,
     PermissionRequest,
     PermissionResolved,
     Session,
+    ToolCall,
+    ToolCallUpdate,
 )
 
 ACCEPT, ACCEPT_ALL, REJECT = "accept", "accept_all", "reject_once"
@@ -36,12 +41,14 @@ OPTIONS = (
 
 
 class Decision(Struct, frozen=True):
-    """`change` is what shall be done, edited by the person perhaps; `message` is theirs."""
+    """`change` is what shall be done, edited by the person perhaps; `message` is theirs, `trial`
+    what the agent is told of the trial."""
 
     accepted: bool
     change: CellChange
     edited: bool = False
     message: str = ""
+    trial: str = ""
 
 
 _VERBS = {"insert": "Add", "edit": "Change", "delete": "Delete", "move": "Move"}
@@ -56,27 +63,55 @@ def title(change: CellChange, name: str = "") -> str:
     return f"{verb} {kind} {name or change.cell_id}"
 
 
-def decided(request: PermissionRequest, answer: PermissionResolved | AnswerPermission) -> Decision:
+def decided(request: PermissionRequest, answer: PermissionResolved) -> Decision:
     """What an answer says about the change."""
     change = request.change
     assert change is not None, "a proposal holds its change"
     option = next((o for o in request.options if o.option_id == answer.option_id), None)
     if option is None or not option.kind.startswith("allow"):
-        return Decision(False, change, message=answer.message or "")
+        return Decision(False, change, message=answer.message or "", trial=answer.trial or "")
     wanted = answer.updated_input
     source = wanted.get("source") if isinstance(wanted, dict) else None
     if isinstance(source, str) and source != change.new_source:
-        changed = CellChange(
-            operation=change.operation,
-            notebook=change.notebook,
-            cell_id=change.cell_id,
-            cell_type=change.cell_type,
-            old_source=change.old_source,
-            new_source=source,
-            after_cell_id=change.after_cell_id,
+        changed = replace(change, new_source=source)
+        return Decision(
+            True, changed, edited=True, message=answer.message or "", trial=answer.trial or ""
         )
-        return Decision(True, changed, edited=True, message=answer.message or "")
-    return Decision(True, change, message=answer.message or "")
+    return Decision(True, change, message=answer.message or "", trial=answer.trial or "")
+
+
+def done_by(tool_call_id: str, events: Iterable[Event]) -> CellChange | None:
+    """What a tool call did to a cell; None: nothing, or it did not come to its end."""
+    change: CellChange | None = None
+    completed = False
+    for body in (event.body for event in events):
+        if not isinstance(body, ToolCall | ToolCallUpdate) or body.tool_call_id != tool_call_id:
+            continue
+        if body.status is not UNSET:
+            completed = body.status == "completed"
+        for block in body.content or ():
+            if isinstance(block, CellDiffBlock):
+                change = block.change
+    return change if completed else None
+
+
+def undoing(change: CellChange) -> CellChange:
+    """What puts the cell back as it was, if it still is what the change made of it.
+
+    Raises Invalid `not_undoable` for a change that only a notebook's own undo takes back.
+    """
+    if change.operation == "edit" and change.old_source is not None:
+        return replace(change, old_source=change.new_source, new_source=change.old_source)
+    if change.operation == "insert":
+        return replace(
+            change,
+            operation="delete",
+            old_source=change.new_source,
+            new_source=None,
+            after_cell_id=None,
+        )
+    text = "Only a changed or added cell can be put back from here."
+    raise Invalid(text, "not_undoable")
 
 
 class Proposals:

@@ -488,12 +488,24 @@ class Session:
         info = self.info
         request = permissions.pending(info, answer.request_id)
         option = permissions.check(request, answer)
+        trial: str | None = None
         if answer.trial and self._foresight is not None:
-            answer = await self._foresight.with_trial(request, answer)
+            trial = await self._foresight.words(request, answer)
             permissions.pending(self.info, answer.request_id)  # it may be resolved meanwhile
+        resolved = PermissionResolved(
+            request_id=answer.request_id,
+            outcome="selected",
+            option_id=answer.option_id,
+            message=answer.message,
+            by="user",
+            updated_input=answer.updated_input,
+            answers=answer.answers,
+            trial=trial,
+        )
         if request.kind == "cell_change":
-            await self._answer_proposal(request, answer)
+            await self._answer_proposal(request, resolved)
             return
+        answer = msgspec.structs.replace(answer, message=resolved.said or None)
         if not self._agent.is_up:
             raise Conflict("The agent is not running any more.", "already_resolved")
         grants = self._agent.adapter.grants(answer)
@@ -507,18 +519,7 @@ class Session:
             ) from None
         turn_id = self._turns.speaking
         self._waits_no_more(answer.request_id)
-        self.journal.emit(
-            turn_id,
-            PermissionResolved(
-                request_id=answer.request_id,
-                outcome="selected",
-                option_id=answer.option_id,
-                message=answer.message,
-                by="user",
-                updated_input=answer.updated_input,
-                answers=answer.answers,
-            ),
-        )
+        self.journal.emit(turn_id, resolved)
         if request.tool_call_id and option.kind.startswith("allow"):
             self.journal.emit(
                 turn_id, ToolCallUpdate(tool_call_id=request.tool_call_id, status="in_progress")
@@ -1138,26 +1139,20 @@ class Session:
         finally:
             waiting.cancel()
 
-    async def _answer_proposal(self, request: PermissionRequest, answer: AnswerPermission) -> None:
+    async def _answer_proposal(
+        self, request: PermissionRequest, resolved: PermissionResolved
+    ) -> None:
         if not self._proposals.waits(request.request_id):
             raise Conflict("The agent does not wait for this any more.", "already_resolved")
-        resolved = PermissionResolved(
-            request_id=answer.request_id,
-            outcome="selected",
-            option_id=answer.option_id,
-            message=answer.message,
-            by="user",
-            updated_input=answer.updated_input,
-        )
         turn_id = self._turns.speaking
-        self._waits_no_more(answer.request_id)
+        self._waits_no_more(resolved.request_id)
         self.journal.emit(turn_id, resolved)
         if request.tool_call_id:
             update = ToolCallUpdate(tool_call_id=request.tool_call_id, status="in_progress")
             self.journal.emit(turn_id, update)
         await self.journal.stored()
         self._heard()
-        if answer.option_id == proposals.ACCEPT_ALL:
+        if resolved.option_id == proposals.ACCEPT_ALL:
             await self._accept_all(turn_id)
         self._proposals.resolve(resolved)
 
@@ -1171,8 +1166,9 @@ class Session:
 
     # ------------------------------------------------------------ before it is answered
 
-    async def try_out(self, request_id: str) -> None:
-        """Begin to try what a pending request would run, in a copy of the kernel.
+    async def try_out(self, request_id: str, source: str | None = None) -> None:
+        """Begin to try what a pending request would run, in a copy of the kernel; `source`: the
+        person's version of a proposed cell.
 
         Raises Conflict `already_resolved`, `busy`; Invalid where there is nothing to try.
         """
@@ -1180,7 +1176,28 @@ class Session:
             request = permissions.pending(self.info, request_id)
             if self._foresight is None:
                 raise Invalid("There is no kernel here to try it in.", "nothing_to_try")
-            self._foresight.begin(request)
+            self._foresight.begin(request, source)
+
+    async def take_back(self, change: CellChange) -> None:
+        """Put a cell back as it was before that change of the agent's.
+
+        Raises Conflict `cell_changed` where it is not what the change made of it, NotFound where
+        the notebook is gone, Invalid where this cannot be taken back.
+        """
+        calls = self.tool_calls
+        back = proposals.undoing(change)
+        if calls is None:
+            raise Invalid("There are no notebooks here.", "not_undoable")
+        try:
+            await calls.take_back(back)
+        except (Conflict, NotFound) as error:
+            if isinstance(error, NotFound) and error.reason != "cell_not_found":
+                text = f"The notebook {change.notebook} is not there any more."
+                raise NotFound(text, error.reason) from None
+            if error.reason not in ("cell_changed", "cell_not_found"):
+                raise
+            text = "The cell is not what this change made of it any more, so it was left alone."
+            raise Conflict(text, "cell_changed") from None
 
     def _foreseen(self, update: PermissionUpdated) -> None:
         """More is known about a request, if it still waits."""

@@ -115,6 +115,10 @@ class Tools(Protocol):
         """A trial's outcome for the agent, as the dial lets it out."""
         ...
 
+    async def take_back(self, host: Host, change: CellChange) -> None:
+        """Make a person's change of a cell. Raises Conflict `cell_changed`, NotFound."""
+        ...
+
     def forget(self, session_id: str) -> None:
         """The session is gone."""
         ...
@@ -179,6 +183,9 @@ class ToolCalls:
         finally:
             if self._running.get(key) is task:
                 del self._running[key]
+
+    async def take_back(self, change: CellChange) -> None:
+        await self._tools.take_back(self._host, change)
 
     def cancel_all(self) -> None:
         """The turn, or the agent, is over: what it started in the kernel is interrupted."""

@@ -36,6 +36,8 @@ export interface NotifierOptions {
 const WORKING = new Set(['starting', 'running', 'awaiting_permission', 'cancelling']);
 const CLAIMS = 'agent-lab:told';
 const TAB = 'agent-lab:tab';
+/** A cell change may be about to come into sight at its cell (ms), here or in another tab. */
+const COMES_INTO_SIGHT = 1_500;
 /** A claim is for the tabs that hear of the same thing now. */
 const CLAIM_AGE = 8_000;
 /** An end this much older than the session's last change is not what changed. */
@@ -51,6 +53,8 @@ export class Notifier {
   private readonly known = new Map<string, Brief>();
   private readonly told = new Set<string>();
   private readonly looked = new Map<string, number>();
+  /** Questions that stand in sight by themselves, without their session. */
+  private readonly seen = new Set<string>();
   private readonly tab: string;
   private readonly unlisten: () => void;
   private disposed = false;
@@ -84,6 +88,21 @@ export class Notifier {
     }
   }
 
+  /** A question itself is in a person's sight here, or no longer is. */
+  see(id: string, request: string, visible: boolean): void {
+    const key = keyOf(id, request);
+    if (visible) {
+      this.seen.add(key);
+      this.claim(key);
+      this.takeBack(key);
+      return;
+    }
+    const brief = this.known.get(id);
+    if (this.seen.delete(key) && brief) {
+      this.ask(brief);
+    }
+  }
+
   /** What waits for an answer since before this page was there. */
   private async catchUp(): Promise<void> {
     const page = (await this.read('sessions?status=awaiting_permission&limit=20')) as
@@ -112,7 +131,7 @@ export class Notifier {
     if (session.parent_id !== null) {
       return; // a review's news are its parent's
     }
-    const pending = new Set(session.pending_permissions.map(each => keyOf(session, each)));
+    const pending = new Set(session.pending_permissions.map(each => keyOf(session.id, each.request_id)));
     for (const key of [...this.told]) {
       const mine = key.startsWith(`${session.id}:`);
       const over = key.startsWith(`${session.id}:end:`) ? !session.unseen : !pending.has(key);
@@ -136,7 +155,7 @@ export class Notifier {
       return;
     }
     for (const permission of session.pending_permissions) {
-      const key = keyOf(session, permission);
+      const key = keyOf(session.id, permission.request_id);
       this.offer({ kind: 'permission', key, session, permission, text: permission.title }, () =>
         this.known.get(session.id)?.pending_permissions.some(
           each => each.request_id === permission.request_id) ?? false);
@@ -172,13 +191,14 @@ export class Notifier {
     if (this.told.has(key) || !this.options.wants(news.kind)) {
       return;
     }
-    if (this.looked.has(session.id)) {
+    const inSight = (): boolean => this.looked.has(session.id) || this.seen.has(key);
+    if (inSight()) {
       this.claim(key);
       return;
     }
-    const wait = turnOf();
+    const wait = turnOf() + (news.permission?.kind === 'cell_change' ? COMES_INTO_SIGHT : 0);
     const give = (): void => {
-      if (!this.disposed && !this.told.has(key) && !this.looked.has(session.id) && still() && this.claim(key)) {
+      if (!this.disposed && !this.told.has(key) && !inSight() && still() && this.claim(key)) {
         this.told.add(key);
         this.options.tell(news);
       }
@@ -235,8 +255,7 @@ interface LogEvent {
   readonly content?: readonly { readonly type: string; readonly text?: string }[];
 }
 
-const keyOf = (session: Brief, permission: BriefPermission): string =>
-  `${session.id}:ask:${permission.request_id}`;
+const keyOf = (session: string, request: string): string => `${session}:ask:${request}`;
 
 /** The same after a reload, which is to tell again what still waits. */
 function tabName(): string {

@@ -78,6 +78,8 @@ export interface Trial {
   readonly reason: string;
   readonly before: TrialSide | null;
   readonly after: TrialSide | null;
+  /** The person's own version that was tried; null: the proposed one. */
+  readonly source: string | null;
 }
 
 export interface Location { readonly path: string; readonly line?: number }
@@ -301,6 +303,8 @@ export interface PermissionResolved {
   readonly by: string;
   readonly updated_input: Json;
   readonly answers: Readonly<Record<string, string>> | null;
+  /** What the agent is told of the request's trial, behind the person's message. */
+  readonly trial: string | null;
 }
 export interface QueueUpdated { readonly type: 'queue_updated'; readonly items: readonly QueueItem[] }
 export interface Usage extends SessionUsage { readonly type: 'usage' }
@@ -420,6 +424,8 @@ export interface AnswerCommand {
   readonly message?: string;
   readonly updated_input?: Json;
   readonly answers?: Readonly<Record<string, string>>;
+  /** The agent is told what the request's trial showed. */
+  readonly trial?: boolean;
 }
 export interface SetCommand {
   readonly type: 'set';
@@ -557,7 +563,7 @@ const trialSide = struct<TrialSide>({
 });
 const trial = struct<Trial>({
   status: oneOf('running', 'done', 'refused', 'failed'), reason: or(str, ''),
-  before: or(orNull(trialSide), null), after: or(orNull(trialSide), null)
+  before: or(orNull(trialSide), null), after: or(orNull(trialSide), null), source: or(orNull(str), null)
 });
 const location_ = struct<Location>({ path: str, line: sparse(int, null) });
 const contextItem = struct<ContextItem>({
@@ -700,7 +706,7 @@ const body = tagged<Exclude<Body, Unknown>>({
   permission_resolved: struct<PermissionResolved>({
     type: tag('permission_resolved'), request_id: str, outcome: oneOf('selected', 'cancelled'),
     option_id: or(orNull(str), null), message: or(orNull(str), null), by: or(str, 'user'),
-    updated_input: or(json, null), answers: or(orNull(answers), null)
+    updated_input: or(json, null), answers: or(orNull(answers), null), trial: or(orNull(str), null)
   }),
   queue_updated: struct<QueueUpdated>({ type: tag('queue_updated'), items: list(queueItem) }),
   usage: struct<Usage>({ type: tag('usage'), ...sessionUsageFields }),

@@ -62,6 +62,8 @@ export interface PermissionItem extends Placed<'permission'> {
   readonly message: string | null;
   readonly by: string | null;
   readonly answers: Readonly<Record<string, string>> | null;
+  /** What the agent was told of the request's trial. */
+  readonly trial: string | null;
 }
 export interface TurnItem extends Placed<'turn'> {
   readonly stop_reason: StopReason;
@@ -314,7 +316,7 @@ export class Fold {
         if (!this.find(key)) {
           this.add(key, {
             type: 'permission', id: body.request_id, ...at, request: body, outcome: null,
-            option_id: null, message: null, by: null, answers: null
+            option_id: null, message: null, by: null, answers: null, trial: null
           });
         }
         return;
@@ -333,8 +335,8 @@ export class Fold {
         this.remember(key, event);
         const found = this.find(key);
         if (found?.type === 'permission' && found.outcome === null) {
-          const { outcome, option_id, message, by, answers } = body;
-          this.set(key, { ...found, outcome, option_id, message, by, answers });
+          const { outcome, option_id, message, by, answers, trial } = body;
+          this.set(key, { ...found, outcome, option_id, message, by, answers, trial });
         }
         return;
       }

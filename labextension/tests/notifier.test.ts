@@ -23,6 +23,43 @@ const brief = (id: string, parent: string | null): Brief => ({
   updated_at: new Date().toISOString()
 });
 
+test('a cell change in sight is told of by nobody, until it is out of sight', context => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  kept.clear();
+  let listener: ChangesListener | undefined;
+  const told: string[] = [];
+  const options = {
+    changes: { listen: (given: ChangesListener) => {
+      listener = given;
+      return () => undefined;
+    } } as unknown as Changes,
+    api: '',
+    fetch: () => Promise.reject(new Error('nobody is asked')),
+    wants: () => true,
+    tell: (news: { key: string }) => told.push(news.key),
+    takeBack: (key: string) => told.push(`not ${key}`)
+  };
+  const notifier = new Notifier(options);
+  const asked = (id: string): void => {
+    const { pending_permissions: [permission], ...rest } = brief(id, null);
+    listener?.onChange({ type: 'session', session: { ...rest, pending_permissions: [{ ...permission!, kind: 'cell_change' }] } });
+  };
+  asked('a');
+  context.mock.timers.tick(500);
+  notifier.see('a', 'p1', true);
+  context.mock.timers.tick(10_000);
+  assert.deepEqual(told, []);
+  notifier.see('a', 'p1', false);
+  context.mock.timers.tick(10_000);
+  assert.deepEqual(told, ['a:ask:p1']);
+  notifier.see('a', 'p1', true);
+  assert.deepEqual(told, ['a:ask:p1', 'not a:ask:p1']);
+
+  asked('b');
+  context.mock.timers.tick(10_000);
+  assert.deepEqual(told.at(-1), 'b:ask:p1');
+});
+
 test('a review is told of by its parent alone', () => {
   let listener: ChangesListener | undefined;
   const told: string[] = [];

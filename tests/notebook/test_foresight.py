@@ -10,7 +10,13 @@ import pytest
 
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.errors import AgentLabError
-from agent_lab.protocol.events import Effect, PermissionRequest, PermissionUpdated, Trial
+from agent_lab.protocol.events import (
+    Effect,
+    PermissionRequest,
+    PermissionResolved,
+    PermissionUpdated,
+    Trial,
+)
 from agent_lab.protocol.transcript import PermissionItem, fold
 from tests.notebook.conftest import Bind
 from tests.notebook.lab import Bonded
@@ -55,9 +61,9 @@ async def trial(reader: Reader, *statuses: str) -> Trial:
     return event.body.trial
 
 
-async def begin(lab: Bonded, request: PermissionRequest) -> Any:
+async def begin(lab: Bonded, request: PermissionRequest, source: str | None = None) -> Any:
     path = f"sessions/{lab.session.id}/permissions/{request.request_id}/trial"
-    return await lab.server.call("POST", path)
+    return await lab.server.call("POST", path, None if source is None else {"source": source})
 
 
 async def answer(lab: Bonded, request: PermissionRequest, option: str, **more: Any) -> None:
@@ -136,6 +142,37 @@ async def test_an_edit_is_tried_before_and_after_and_changes_nothing(bind: Bind)
     said = await done(reader, turn)
     assert "Compare." in said
     assert "new 2" in said
+
+
+async def test_a_persons_own_version_is_tried_and_told_as_theirs(bind: Bind) -> None:
+    lab = await ready(bind, "print('old')")
+    reader = await Reader(lab.session).start()
+    turn = await send(lab.session, "edit c0: print('proposed')")
+    request = await reader.permission(turn)
+    assert (await begin(lab, request, "print('mi' + 'ne')")).status == 202
+    assert (await trial(reader, "running")).source == "print('mi' + 'ne')"
+    found = await trial(reader, "done", "refused", "failed")
+    assert found.after is not None
+    assert found.before is not None
+    assert (found.before.text, found.after.text) == ("old", "mine")
+    assert found.source == "print('mi' + 'ne')"
+    assert request.change is not None
+    assert request.change.new_source == "print('proposed')"
+    await answer(lab, request, "reject_once", message="Mine is better.", trial=True)
+    said = await done(reader, turn)
+    resolved = [e.body for e in reader.events if isinstance(e.body, PermissionResolved)][-1]
+    assert resolved.message == "Mine is better."
+    assert "With the person's own version: done" in (resolved.trial or "")
+    assert "With the person's own version: done" in said
+    assert "print('mi' + 'ne')" in said
+    assert "mine" in said
+
+    turn = await send(lab.session, "run: print('code')")
+    request = await reader.permission(turn)
+    refused = await begin(lab, request, "print('other')")
+    assert (refused.status, refused.json["reason"]) == (400, "invalid")
+    await answer(lab, request, "reject_once")
+    await done(reader, turn)
 
 
 async def test_the_outcome_reaches_the_agent_only_when_it_is_asked_for_and_by_the_dial(

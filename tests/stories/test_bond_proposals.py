@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Iterator
 
@@ -17,10 +18,12 @@ from tests.stories.bond import (
     source_of,
     sources,
     telling_asking_lab,
+    write_notebook,
 )
 from tests.stories.conftest import NewPage
 from tests.stories.lab import Lab, until
 from tests.stories.panel import Panel, settle
+from tests.stories.sessions_panel import open_page
 from tests.stories.test_access import in_each_theme
 from tests.stories.test_notebook import SIDE_BAR
 
@@ -276,6 +279,134 @@ def test_a_change_is_tried_before_it_is_accepted(lab: Lab, page: Page) -> None:
     expect(cells.nth(0).locator(".jp-OutputArea-output")).to_have_count(0)
     choose(card, "Accept")
     expect(source_of(cells.nth(0))).to_contain_text("0.75")
+
+
+def tried(card: Locator, button: str) -> Locator:
+    """The result, once there is one."""
+    card.get_by_role("button", name=button, exact=True).click()
+    result = card.get_by_role("group", name="Result of the trial")
+    expect(result).to_be_visible()
+    return result
+
+
+def test_what_a_trial_showed_is_told_with_a_rejection(lab: Lab, page: Page) -> None:
+    name = fresh("tells")
+    cells = open_notebook(page, lab, name, "print('accuracy:', 0.5)")
+    idle(page)
+    session = session_of(lab, name)
+    prompt(lab, session, "edit c0: print('accuracy:', 1 / 4)")
+    card = proposal(cells.nth(0), "Change cell c0?")
+    tells = card.get_by_role("checkbox", name=re.compile("tell the agent what the trial showed"))
+    expect(card).to_be_visible()
+    expect(tells).to_have_count(0)
+    tried(card, "Try")
+    expect(tells).to_be_checked()
+    # What was to be answered stays where it was.
+    choose(card, "Reject")
+    says(lab, session, "tried it in a copy of the kernel")
+    assert "accuracy: 0.25" in told(lab, session)[-1]
+    command(page, "agent-lab:open-notebook")
+    panel = beside(page)
+    line = panel.log.get_by_text("The agent was told what the trial showed")
+    expect(panel.log.get_by_text("You", exact=True)).to_have_count(0)  # it was not in their words
+    line.click()
+    expect(panel.log.locator("details pre")).to_contain_text("accuracy: 0.25")
+    # SHOT told
+
+    prompt(lab, session, "edit c0: print('accuracy:', 1 / 8)")
+    tried(card, "Try")
+    tells.uncheck()
+    page.reload()
+    settle(page)
+    expect(tells).not_to_be_checked()
+    why = card.get_by_role("textbox", name="Reject and tell it why")
+    expect(card.get_by_role("button", name="Reject", exact=True)).to_have_attribute(
+        "aria-disabled", "false"
+    )
+    why.fill("worse")
+    why.press("Enter")
+    says(lab, session, "and says: worse", times=2)
+    assert "0.125" not in told(lab, session)[-1]
+    assert sources(lab, f"{name}.ipynb") == ["print('accuracy:', 0.5)"]
+
+
+def test_a_persons_own_version_is_tried(lab: Lab, page: Page) -> None:
+    name = fresh("mine")
+    cells = open_notebook(page, lab, name, "print('accuracy:', 0.5)")
+    idle(page)
+    session = session_of(lab, name)
+    prompt(lab, session, "edit c0: print('accuracy:', 0.75)")
+    card = proposal(cells.nth(0), "Change cell c0?")
+    expect(tried(card, "Try")).to_contain_text("0.75")
+    card.get_by_role("button", name="Edit…").click()
+    field = card.get_by_role("textbox", name="New source of the cell")
+    field.fill("print('accuracy:', 0.875)")
+    note = card.get_by_text("This was tried with the version that was proposed.")
+    expect(note).to_be_visible()
+    # SHOT mine-before
+    result = tried(card, "Try your version")
+    expect(result.get_by_role("row", name=re.compile("accuracy 0.5 0.875"))).to_be_visible()
+    expect(note).to_have_count(0)
+    # SHOT mine
+    field.fill("print('accuracy:', 0.9)")
+    expect(card.get_by_text("This was tried with another version of yours.")).to_be_visible()
+    assert sources(lab, f"{name}.ipynb") == ["print('accuracy:', 0.5)"]
+    choose(card, "Accept")
+    until(lambda: sources(lab, f"{name}.ipynb") == ["print('accuracy:', 0.9)"])
+
+
+def test_a_change_is_undone_where_no_notebook_is_open(lab: Lab, page: Page) -> None:
+    """On the page without JupyterLab, as on a phone: in the file, while it still is that change."""
+    name = fresh("far")
+    file = write_notebook(lab, name, "x = 1")
+    new = {"path": f"{name}.ipynb", "name": "", "type": "notebook", "kernel": {"name": "python3"}}
+    lab.call("POST", "api/sessions", new)
+    session = session_of(lab, name)
+    _, panel = open_page(page, lab, session)
+
+    def stands() -> str:
+        return "".join(json.loads(file.read_text())["cells"][0]["source"])
+
+    panel.ask("edit c0: x = 2")
+    choose(proposal(panel.log, "Change cell c0?"), "Accept")
+    panel.status("Idle")
+    assert stands() == "x = 2"
+    undo = panel.log.get_by_role("button", name="Undo", exact=True)
+    undo.click()
+    expect(undo).to_have_count(0)
+    assert stands() == "x = 1"
+
+    panel.ask("edit c0: x = 3")
+    choose(proposal(panel.log, "Change cell c0?"), "Accept")
+    panel.status("Idle")
+    file.write_text(file.read_text().replace("x = 3", "x = 33"))
+    undo.click()
+    expect(panel.log.get_by_role("alert")).to_contain_text("left alone")
+    expect(undo).to_have_count(0)
+    # SHOT far
+    assert stands() == "x = 33"
+
+
+def test_a_proposal_in_sight_is_not_told_again(lab: Lab, page: Page) -> None:
+    name = fresh("sight")
+    cells = open_notebook(page, lab, name, "x = 1")
+    idle(page)
+    session = session_of(lab, name)
+    prompt(lab, session, f"edit c0: x = '{name}'")
+    toast = page.locator(".Toastify__toast").filter(has_text=name)
+    expect(proposal(cells.nth(0), "Change cell c0?")).to_be_visible()
+    page.wait_for_timeout(3000)
+    assert toast.count() == 0
+    # Once nobody looks at the notebook it is; who comes back has it before their eyes.
+    command(page, "launcher:create")
+    expect(toast).to_contain_text("Permission needed: Change cell c0")
+    page.get_by_role("tab", name=f"{name}.ipynb").click()
+    expect(toast).to_have_count(0)
+    choose(proposal(cells.nth(0), "Change cell c0?"), "Accept")
+    expect(source_of(cells.nth(0))).to_contain_text(name)
+    page.wait_for_timeout(2500)
+    assert toast.filter(has_text="Permission").count() == 0
+    assert page.get_by_text("The panel was closed").count() == 0
 
 
 def test_asked_at_the_cell_answered_at_the_cell(lab: Lab, page: Page) -> None:

@@ -892,7 +892,7 @@ class ClaudeAdapter:
             AnswerPermission(
                 request_id=resolved.request_id,
                 option_id=resolved.option_id or "reject_once",
-                message=resolved.message,
+                message=resolved.said or None,
                 updated_input=resolved.updated_input,
                 answers=resolved.answers,
             )

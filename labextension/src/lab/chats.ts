@@ -25,7 +25,7 @@ import { notebookReferences, terminalReferences } from './references';
 import { typeCommand } from './terminalPane';
 import { share } from './translation';
 import { IChats } from './tokens';
-import type { Beginning, Look } from './tokens';
+import type { Beginning, Look, Sight } from './tokens';
 
 const NEW_TERMINAL = 'terminal:create-new';
 
@@ -97,6 +97,9 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
       get looked() {
         return looked;
       },
+      get seen() {
+        return seen;
+      },
       begin(id) {
         const first = early?.session === id && !early.taken ? early : begin(client, id);
         first.taken = true;
@@ -152,6 +155,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
       }
     };
     const looked = new Signal<IChats, Look>(service);
+    const seen = new Signal<IChats, Sight>(service);
     return service;
   }
 };

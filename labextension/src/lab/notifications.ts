@@ -16,6 +16,7 @@ import { CommandIDs, PLUGIN_ID } from './commands';
 import { SettingSwitch } from './settings';
 import { plainText, plainTitle } from './text';
 import { IAlerts, IChats } from './tokens';
+import type { Sight } from './tokens';
 
 /** The settings' names of `schema/plugin.json`. */
 const SETTINGS: Readonly<Record<NewsKind, string>> = {
@@ -142,8 +143,14 @@ export const notifications: JupyterFrontEndPlugin<Alerts> = {
       for (const id of looking) {
         notifier.look(id, true);
       }
+      for (const { request, session } of sights.values()) {
+        notifier.see(session, request, true);
+      }
       chats.looked.connect((_, { session, visible }) => {
         notifier.look(session, visible);
+      });
+      chats.seen.connect((_, { request, session, visible }) => {
+        notifier.see(session, request, visible);
       });
     };
     const looking = new Set<string>();
@@ -155,6 +162,15 @@ export const notifications: JupyterFrontEndPlugin<Alerts> = {
       }
     };
     chats.looked.connect(before);
+    const sights = new Map<string, Sight>();
+    const seenBefore = (_: IChats, sight: Sight) => {
+      if (sight.visible) {
+        sights.set(sight.request, sight);
+      } else {
+        sights.delete(sight.request);
+      }
+    };
+    chats.seen.connect(seenBefore);
     // After all that a person waits for is there.
     const ready = Promise.all([
       app.restored,
@@ -167,6 +183,7 @@ export const notifications: JupyterFrontEndPlugin<Alerts> = {
     ]);
     void ready.then(() => {
       chats.looked.disconnect(before);
+      chats.seen.disconnect(seenBefore);
       start();
     });
 

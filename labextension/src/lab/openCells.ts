@@ -47,8 +47,11 @@ export function openCells(notebooks: INotebookTracker): OpenCells {
   const sourceOf = ({ notebook, cell_id }: CellChange): string | undefined =>
     find(notebook)?.content.model?.sharedModel.cells.find(cell => cell.getId() === cell_id)?.getSource();
 
-  const canUndo = (change: CellChange): boolean => {
-    const { operation, old_source, new_source } = change;
+  const canUndo = (change: CellChange): boolean | undefined => {
+    const { operation, notebook, old_source, new_source } = change;
+    if (!find(notebook)) {
+      return undefined;
+    }
     const known = operation === 'insert' || (operation === 'edit' && old_source !== null && old_source !== new_source);
     return known && new_source !== null && sourceOf(change) === new_source;
   };
@@ -69,7 +72,7 @@ export function openCells(notebooks: INotebookTracker): OpenCells {
         if (operation === 'insert') {
           perform(panel, 'delete', fields);
         } else {
-          perform(panel, 'edit', { ...fields, source: old_source });
+          perform(panel, 'edit', { ...fields, source: old_source, unmark: true });
         }
       } catch (error) {
         if (error instanceof Refusal) {

@@ -15,6 +15,8 @@ import { loadBundle } from './bundle';
 import { button } from './card';
 import { CommandIDs } from './commands';
 import { nameOf } from './openCells';
+import { watchLook } from '../view/look';
+
 import { placeOf, put } from './proposalPlace';
 import { IChats } from './tokens';
 import { translatorOf } from './translation';
@@ -28,7 +30,8 @@ class AtCell extends Widget {
   constructor(
     readonly feed: Proposals,
     private readonly _proposal: string,
-    private readonly _notebook: NotebookPanel
+    private readonly _notebook: NotebookPanel,
+    private readonly _inSight: (visible: boolean) => void
   ) {
     super();
     this.addClass('al-Proposal');
@@ -56,6 +59,13 @@ class AtCell extends Widget {
 
   draw(): void {
     this.feed.draw(this.node, this._proposal);
+    this._endLook ??= watchLook(this.node, visible => {
+      if (visible) {
+        // Who has seen it and scrolls on, to decide, still knows of it: the notebook's toolbar says so.
+        this._endLook?.();
+        this._endLook = watchLook(this._notebook.node, this._inSight);
+      }
+    });
   }
 
   showHere(): void {
@@ -71,6 +81,7 @@ class AtCell extends Widget {
     const { activeElement } = document;
     const had = this.node.contains(activeElement) || (this._entered && activeElement === document.body);
     this.marked?.removeClass(GOES);
+    this._endLook?.();
     this.feed.erase(this.node);
     super.dispose();
     if (had && !this._notebook.isDisposed) {
@@ -80,6 +91,7 @@ class AtCell extends Widget {
     }
   }
 
+  private _endLook: (() => void) | undefined;
   private _entered = false;
 }
 
@@ -325,7 +337,9 @@ class Shown {
         if (!place) {
           continue;
         }
-        const widget = placed.get(id) ?? new AtCell(feed, id, panel);
+        const widget = placed.get(id) ?? new AtCell(feed, id, panel, visible => {
+          this._chats.seen.emit({ session: feed.sessionId, request: id, visible });
+        });
         if (!put(place, widget)) {
           widget.dispose();
           void place.cell.ready.then(() => {

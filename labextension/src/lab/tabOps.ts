@@ -109,6 +109,19 @@ function setMetadata(cell: SharedCell, value: unknown): void {
   }
 }
 
+/** The source is a person's again: of our mark only what says who made the outputs stays. */
+function unmark(cell: SharedCell): void {
+  const mark: unknown = cell.getMetadata(MARK);
+  if (typeof mark !== 'object' || mark === null) {
+    return;
+  }
+  if ('outputs' in mark) {
+    cell.setMetadata(MARK, { outputs: mark.outputs } as never);
+  } else {
+    cell.deleteMetadata(MARK);
+  }
+}
+
 /** One step of undo: what a person typed just before is another one. */
 function apart(undone: unknown, change: () => void): void {
   const { undoManager } = undone as { undoManager?: { stopCapturing(): void } | null };
@@ -259,6 +272,9 @@ function edit(panel: NotebookPanel, fields: Fields): unknown {
       cell.transact(() => {
         cell.updateSource(start, end, replacement);
         setMetadata(cell, fields['metadata']);
+        if (fields['unmark'] === true) {
+          unmark(cell);
+        }
       });
     });
   });

@@ -2,7 +2,7 @@
 import type { NotebookPanel } from '@jupyterlab/notebook';
 import type { Terminal } from '@jupyterlab/terminal';
 import { Token } from '@lumino/coreutils';
-import type { ISignal } from '@lumino/signaling';
+import type { ISignal, Signal } from '@lumino/signaling';
 
 import type { BegunSocket } from '../begun';
 import type { Changes } from '../changes';
@@ -15,6 +15,11 @@ import type { TerminalPane } from './terminalPane';
 export interface Look {
   readonly session: string;
   readonly visible: boolean;
+}
+
+/** A question of a session that stands elsewhere than in its chat. */
+export interface Sight extends Look {
+  readonly request: string;
 }
 
 /** What the place of a chat can do for it. */
@@ -42,6 +47,8 @@ export interface IChats {
   readonly changes: Changes;
   /** Emitted when a chat comes into a person's sight, and when it leaves it. */
   readonly looked: ISignal<IChats, Look>;
+  /** Emitted by whoever shows a question by itself, when it comes into a person's sight, and when it leaves it. */
+  readonly seen: Signal<IChats, Sight>;
   /** A chat that shows this session. */
   find(sessionId: string): ChatWidget | null;
   /** Ask for a session before there is a panel to show it; the one that this page expects was asked for already. */

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { AnswerCommand, CellChange, PermissionOption, PermissionRequest } from '../protocol.js';
 import type { PermissionItem, ToolItem } from '../transcript.js';
 import type { AnswerDrafts } from './answerDrafts.js';
-import { changeLines, changeName, changeTitle, doneChange, editedInput, isEditable, isTriable } from './cellChangeWords.js';
+import { changeLines, changeName, changeTitle, doneChange, editedInput, isEditable, isTriable, isUndoable } from './cellChangeWords.js';
 import type { CellName } from './cellChangeWords.js';
 import { useChat } from './context.js';
 import { DiffLines } from './diff.js';
@@ -16,8 +16,8 @@ import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { useKept } from './kept.js';
 import { Line } from './line.js';
-import { AskFrame, OptionButton, rejection, useReady } from './permission.js';
-import { request as send } from './request.js';
+import { AskFrame, OptionButton, rejection, Told, useReady } from './permission.js';
+import { Refused, request as send } from './request.js';
 import type { Requester } from './request.js';
 import { hides, Visible } from './text.js';
 import { TrialView } from './trialView.js';
@@ -27,9 +27,10 @@ const EDITED = 'source';
 
 export type Answer = Omit<AnswerCommand, 'type'>;
 
-/** Raises Refused, with the server's words. */
-export const tryOut = (host: Requester, sessionId: string, requestId: string): Promise<unknown> =>
-  send(host, 'POST', `sessions/${encodeURIComponent(sessionId)}/permissions/${encodeURIComponent(requestId)}/trial`, {});
+/** `source`: the person's version, undefined: the proposed one. Raises Refused, with the server's words. */
+export const tryOut = (host: Requester, sessionId: string, requestId: string, source?: string): Promise<unknown> =>
+  send(host, 'POST', `sessions/${encodeURIComponent(sessionId)}/permissions/${encodeURIComponent(requestId)}/trial`,
+    source === undefined ? {} : { source });
 
 export interface FormProps {
   readonly request: PermissionRequest;
@@ -37,7 +38,8 @@ export interface FormProps {
   readonly drafts: AnswerDrafts;
   /** True when the server took it. */
   answer(answer: Answer): Promise<boolean>;
-  tryIt(): Promise<unknown>;
+  /** `source`: what stands in the editor. */
+  tryIt(source?: string): Promise<unknown>;
   stop?(): void;
 }
 
@@ -52,6 +54,7 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
   const kept = drafts.get(id);
   const [edited, setEdited] = useState<string | undefined>(() => kept?.[EDITED] as string | undefined);
   const [tell, setTell] = useState(() => (kept?.['tell'] as string | undefined) ?? '');
+  const [telling, setTelling] = useState(() => kept?.['silent'] !== true);
   const [answered, setAnswered] = useState(false);
   const begun = useRef(false);
   // Effects that come late move the buttons: what was meant for another place is not taken then.
@@ -67,6 +70,9 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
     drafts.set(id, 'tell', words || undefined);
     setTell(words);
   };
+  const { trial } = request;
+  const tried = trial?.status === 'done';
+  const mine = edited === undefined || edited === change.new_source ? null : edited;
   const choose = (option: PermissionOption, message?: string): void => {
     if (answered || !ready) {
       return;
@@ -75,7 +81,8 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
     const allows = option.kind.startsWith('allow');
     void answer({
       request_id: id, option_id: option.option_id,
-      ...(message ? { message } : {}), ...(allows ? editedInput(change, edited) : {})
+      ...(message ? { message } : {}), ...(allows ? editedInput(change, edited) : {}),
+      ...(!allows && tried && telling ? { trial: true } : {})
     }).then(ok => setAnswered(ok));
   };
   const onKey = (event: KeyboardEvent): void => {
@@ -146,11 +153,8 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
             <Icon name="edit" />{t('Edit…')}
           </button>
         )}
-        {isTriable(change) && edited === undefined && <TryButton request={request} tryIt={tryIt} />}
+        {isTriable(change) && <TryButton request={request} tryIt={() => tryIt(mine ?? undefined)} mine={mine !== null} />}
       </div>
-      {request.trial && edited === undefined && (
-        <TrialView trial={request.trial} instead={t('You can accept it, run it, and undo it if it is not better.')} />
-      )}
       {no && (
         <form class="al-tell" onSubmit={event => {
           event.preventDefault();
@@ -163,13 +167,41 @@ export function useChangeForm({ request, drafts, answer, tryIt, stop }: FormProp
           <button type="submit" class="al-button" disabled={!tell.trim() || answered}>{t('Tell it')}</button>
         </form>
       )}
+      {no && tried && (
+        <label class="al-choice al-telling">
+          <input type="checkbox" checked={telling} onChange={event => {
+            const { checked } = event.currentTarget;
+            drafts.set(id, 'silent', checked ? undefined : true);
+            setTelling(checked);
+          }} />
+          <span>{t('If you reject it, tell the agent what the trial showed')}</span>
+        </label>
+      )}
+      {trial && (
+        <>
+          {trial.status !== 'running' && trial.source !== mine && (
+            <p class="al-trial-line al-muted">
+              <Icon name="info" />
+              {trial.source === null ? t('This was tried with the version that was proposed.') : t('This was tried with another version of yours.')}
+            </p>
+          )}
+          <TrialView trial={trial} instead={t('You can accept it, run it, and undo it if it is not better.')} />
+        </>
+      )}
     </div>
   );
   return { body, onKey };
 }
 
+interface TryProps {
+  readonly request: PermissionRequest;
+  /** It is the person's own version that would be tried. */
+  readonly mine?: boolean;
+  tryIt(): Promise<unknown>;
+}
+
 /** Starts a trial; why it could not be started is said beside it. */
-export function TryButton({ request, tryIt }: { request: PermissionRequest; tryIt(): Promise<unknown> }): JSX.Element {
+export function TryButton({ request, mine, tryIt }: TryProps): JSX.Element {
   const [asked, ask] = useState(false);
   const [trouble, tell] = useState('');
   const runs = asked || request.trial?.status === 'running';
@@ -185,7 +217,7 @@ export function TryButton({ request, tryIt }: { request: PermissionRequest; tryI
               .finally(() => ask(false));
           }
         }}>
-        <Icon name="run" />{request.trial && !runs ? t('Try again') : t('Try')}
+        <Icon name="run" />{mine ? t('Try your version') : request.trial && !runs ? t('Try again') : t('Try')}
       </button>
       {trouble && <span class="al-error" role="alert"><Visible text={trouble} /></span>}
     </>
@@ -227,7 +259,7 @@ export function ChangeCard({ item }: { item: PermissionItem }): JSX.Element {
       chat.composer.focus();
       return sent;
     },
-    tryIt: () => tryOut(chat.host, chat.host.sessionId, request.request_id),
+    tryIt: source => tryOut(chat.host, chat.host.sessionId, request.request_id, source),
     stop: () => chat.stop()
   });
   return (
@@ -268,7 +300,7 @@ const placeOf = ({ notebook, cell_type }: CellChange): string =>
 
 /** What became of a proposal; open, the change. */
 export function ChangeLine({ item, call }: { item: PermissionItem; call: ToolItem | undefined }): JSX.Element {
-  const { request, message } = item;
+  const { request } = item;
   const [open, set] = useKept<boolean>(`open:${item.id}`, false);
   const name = useCellName();
   const chosen = request.options.find(option => option.option_id === item.option_id);
@@ -292,43 +324,67 @@ export function ChangeLine({ item, call }: { item: PermissionItem; call: ToolIte
           meta={<><span class="al-plus">+{count('+')}</span> <span class="al-minus">−{count('−')}</span></>}>
           <div class="al-card-body"><CellDiff change={change} /></div>
         </Line>
-        {accepted && call?.status === 'completed' && <UndoChange change={change} />}
+        {accepted && call?.status === 'completed' && <UndoChange change={change} call={call.id} />}
       </div>
       {why && <div class="al-told al-error"><Icon name="warning" /><span><Visible text={firstLine(why)} /></span></div>}
-      {message && (
-        <div class="al-told"><Icon name="back" /><span class="al-strong">{t('You')}</span><span><Visible text={message} /></span></div>
-      )}
+      <Told item={item} />
     </>
   );
 }
 
 /** A change inside a tool's card; `done`: it stands in the notebook. */
-export function CellChangeView({ change, done }: { change: CellChange; done: boolean }): JSX.Element {
+export function CellChangeView({ change, call, done }: { change: CellChange; call: string; done: boolean }): JSX.Element {
   return (
     <>
       <CellDiff change={change} />
-      {done && <UndoChange change={change} />}
+      {done && <UndoChange change={change} call={call} />}
     </>
   );
 }
 
-/** There as long as the cell still is what the change made of it. */
-function UndoChange({ change }: { change: CellChange }): JSX.Element | null {
-  const { openCells } = useChat().host;
-  const [can, set] = useState(() => openCells?.canUndo(change) ?? false);
+/**
+ * There as long as the cell still is what the change made of it. Where the notebook is not open in this
+ * page, the server looks, once it is pressed.
+ */
+function UndoChange({ change, call }: { change: CellChange; call: string }): JSX.Element {
+  const { host } = useChat();
+  const { openCells } = host;
+  const [can, set] = useState(() => openCells?.canUndo(change));
+  const [gone, setGone] = useKept<boolean>(`undone:${call}`, false);
+  const [trouble, tell] = useState('');
+  const [asked, ask] = useState(false);
   useEffect(() => {
-    const look = (): void => set(openCells?.canUndo(change) ?? false);
+    const look = (): void => set(openCells?.canUndo(change));
     look();
     return openCells?.watch(look);
   }, [openCells, change]);
-  return can
-    ? (
-      <button type="button" class="al-button al-quiet al-undo" title={t('Put the cell back as it was')}
-        onClick={() => set(openCells?.undo(change) === false)}>
-        <Icon name="back" />{t('Undo')}
-      </button>
-    )
-    : null;
+  const far = can === undefined;
+  const undo = (): void => {
+    if (!far) {
+      set(openCells?.undo(change) === false);
+      return;
+    }
+    ask(true);
+    tell('');
+    send(host, 'POST', `sessions/${encodeURIComponent(host.sessionId)}/changes/${encodeURIComponent(call)}/undo`, {})
+      .then(() => setGone(true))
+      .catch((error: unknown) => {
+        tell(error instanceof Error ? error.message : String(error));
+        setGone(error instanceof Refused && error.reason === 'cell_changed');
+      })
+      .finally(() => ask(false));
+  };
+  return (
+    <>
+      {(far ? !gone && isUndoable(change) : can) && (
+        <button type="button" class="al-button al-quiet al-take-back" title={t('Put the cell back as it was')}
+          disabled={asked} onClick={undo}>
+          <Icon name="back" />{t('Undo')}
+        </button>
+      )}
+      {far && trouble && <div class="al-not-undone al-error" role="alert"><Icon name="warning" /><span><Visible text={trouble} /></span></div>}
+    </>
+  );
 }
 
 /** A trial of code that asks for a permission to run; below the answers, which it must not move. */

@@ -77,6 +77,10 @@ export const doneChange = (content: readonly ToolContent[]): CellChange | undefi
 /** A cell's new source can be edited before it is accepted. */
 export const isEditable = ({ operation }: CellChange): boolean => operation === 'edit' || operation === 'insert';
 
+/** A change that can be taken back by another one. */
+export const isUndoable = ({ operation, old_source, new_source }: CellChange): boolean =>
+  new_source !== null && (operation === 'insert' || (operation === 'edit' && old_source !== null && old_source !== new_source));
+
 /** A version can be tried in a copy of the kernel. */
 export const isTriable = ({ operation, cell_type }: CellChange): boolean =>
   cell_type === 'code' && (operation === 'edit' || operation === 'insert');

@@ -7,7 +7,7 @@ import { t } from './i18n.js';
 export function duration(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
   if (seconds < 9.95) {
-    return `${seconds.toFixed(1)} s`;
+    return seconds < 0.05 ? '<0.1 s' : `${seconds.toFixed(1)} s`;
   }
   return elapsed(ms);
 }

@@ -55,8 +55,8 @@ export interface Switch {
 export interface OpenCells {
   /** What people call a cell: "[7]"; undefined where it is not open, or has not run. */
   name(notebook: string, cellId: string): string | undefined;
-  /** The cell still is what the change made of it, so the change can be taken back. */
-  canUndo(change: CellChange): boolean;
+  /** The cell still is what the change made of it, so the change can be taken back; undefined where it is not open. */
+  canUndo(change: CellChange): boolean | undefined;
   /** False where that is no longer so. The notebook's own undo brings the change back. */
   undo(change: CellChange): boolean;
   /** Calls when an answer of these may be another. Returns what ends it. */

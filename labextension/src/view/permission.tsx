@@ -62,7 +62,7 @@ export const PermissionCard = memo(({ item, live, call }: CardProps): JSX.Elemen
 
 /** What was decided, as one line; open, what it was about. */
 function Decided({ item }: { item: PermissionItem }): JSX.Element {
-  const { request, answers, message } = item;
+  const { request, answers } = item;
   const [open, set] = useKept<boolean>(`open:${item.id}`, false);
   const icon: IconName = request.kind === 'question' ? 'question' : request.kind === 'plan' ? 'todo' : 'shield';
   const chosen = request.options.find(option => option.option_id === item.option_id);
@@ -85,11 +85,28 @@ function Decided({ item }: { item: PermissionItem }): JSX.Element {
             : <InputTable input={request.input} skip={new Set()} />}
         </div>
       </Line>
-      {message && (
-        <div class="al-told"><Icon name="back" /><span class="al-strong">{t('You')}</span><span><Visible text={message} /></span></div>
-      )}
+      <Told item={item} />
     </>
   );
+}
+
+/** What the agent was told with the answer: in the person's words, and of the trial. */
+export function Told({ item: { message, trial } }: { item: PermissionItem }): JSX.Element | null {
+  return message || trial
+    ? (
+      <>
+        {message && (
+          <div class="al-told"><Icon name="back" /><span class="al-strong">{t('You')}</span><span><Visible text={message} /></span></div>
+        )}
+        {trial && (
+          <details class="al-told al-told-trial">
+            <summary>{t('The agent was told what the trial showed')}</summary>
+            <pre class="al-detail" tabIndex={0}><Visible text={trial} /></pre>
+          </details>
+        )}
+      </>
+    )
+    : null;
 }
 
 interface FrameProps {

@@ -38,6 +38,7 @@ export interface Proposals {
   /** False until the log has told what waits. */
   readonly known: boolean;
   readonly notebook: string | null;
+  readonly sessionId: string;
   accept(id: string): void;
   /** Draws a proposal; again with each call. */
   draw(root: HTMLElement, id: string): void;
@@ -77,6 +78,10 @@ class Feed implements Proposals {
     return this.session !== undefined;
   }
 
+  get sessionId(): string {
+    return this.host.sessionId;
+  }
+
   get notebook(): string | null {
     return this.session?.notebook?.path ?? null;
   }
@@ -105,7 +110,7 @@ class Feed implements Proposals {
       <div class="al">
         <AtCell request={request} title={changeTitle(request, this.host.name)} drafts={this.drafts}
           answer={given => this.answer(given)}
-          tryIt={() => tryOut(this.host, this.host.sessionId, request.request_id)} />
+          tryIt={source => tryOut(this.host, this.host.sessionId, request.request_id, source)} />
       </div>,
       root
     );
@@ -136,8 +141,8 @@ class Feed implements Proposals {
       await this.socket.send({ type: 'answer_permission', ...answer });
       return true;
     } catch (error) {
-      // Somebody was first: it is settled either way.
-      if (!(error instanceof Rejected && error.reason === 'already_resolved')) {
+      // Somebody was first, or all is answered and this feed was ended before it heard so: it is settled either way.
+      if (!this.gone && !(error instanceof Rejected && error.reason === 'already_resolved')) {
         this.host.onTrouble(error instanceof Error ? error.message : String(error));
       }
       return false;
@@ -178,7 +183,7 @@ interface AtCellProps {
   readonly title: string;
   readonly drafts: AnswerDrafts;
   answer(answer: Answer): Promise<boolean>;
-  tryIt(): Promise<unknown>;
+  tryIt(source?: string): Promise<unknown>;
 }
 
 function AtCell({ title, ...props }: AtCellProps): JSX.Element {

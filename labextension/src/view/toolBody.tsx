@@ -24,7 +24,7 @@ export function ToolBody({ item }: { item: ToolItem }): JSX.Element {
       <Places item={item} />
       <Input item={item} />
       {shown.map(block => (
-        <Content block={block} name={`${item.id}:${item.content.indexOf(block)}`} markdown={isSubAgent(item)}
+        <Content block={block} name={`${item.id}:${item.content.indexOf(block)}`} markdown={isSubAgent(item)} call={item.id}
           done={item.status === 'completed'} />
       ))}
       {settled && shown.every(empty) && item.raw_output !== null && <Output name={`${item.id}:raw`} text={pretty(item.raw_output)} />}
@@ -101,11 +101,13 @@ interface ContentProps {
   readonly block: ToolContent;
   readonly name: string;
   readonly markdown: boolean;
+  /** The call's id. */
+  readonly call: string;
   /** The call has ended well. */
   readonly done: boolean;
 }
 
-function Content({ block, name, markdown, done }: ContentProps): JSX.Element | null {
+function Content({ block, name, markdown, call, done }: ContentProps): JSX.Element | null {
   switch (block.type) {
     case 'text':
       return markdown ? <div class="al-answer"><Markdown text={block.text} done /></div> : <Output name={name} text={block.text} />;
@@ -125,7 +127,7 @@ function Content({ block, name, markdown, done }: ContentProps): JSX.Element | n
     case 'diff':
       return <Diff block={block} name={name} />;
     case 'cell_diff':
-      return <CellChangeView change={block.change} done={done} />;
+      return <CellChangeView change={block.change} call={call} done={done} />;
   }
 }
 

@@ -85,12 +85,13 @@ function read(side: TrialSide | null): Read {
     if (type === 'stream') {
       texts.push(joined(output['text']));
     } else if (type === 'error') {
-      texts.push(`${joined(output['ename'])}: ${joined(output['evalue'])}`);
+      // Where the side tells its error, that stands beside how it went.
+      texts.push(...(side?.error ? [] : [`${joined(output['ename'])}: ${joined(output['evalue'])}`]));
     } else {
       readBundle(bundle(output['data']), texts, tables, images, other);
     }
   }
-  if (side && side.outputs.length === 0 && side.text) {
+  if (side && side.outputs.length === 0 && side.text && side.text !== side.error) {
     texts.push(side.text);
   }
   const text = texts.map(each => each.replace(/\n$/, '')).filter(Boolean).join('\n');

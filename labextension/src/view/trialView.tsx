@@ -52,7 +52,7 @@ function Done({ trial }: { trial: Trial }): JSX.Element {
         {before && <Side name={t('Before')} side={before} />}
         {after && <Side name={before ? t('After') : t('Tried')} side={after} />}
       </div>
-      {result && <Differences result={result} both={before !== null} />}
+      {result && <Differences result={result} both={before !== null} end={before?.error === after?.error} />}
     </section>
   );
 }
@@ -87,9 +87,10 @@ function Side({ name, side }: { name: string; side: TrialSide }): JSX.Element {
   );
 }
 
-function Differences({ result, both }: { result: Comparison; both: boolean }): JSX.Element {
+/** `end`: both came to the same end. */
+function Differences({ result, both, end }: { result: Comparison; both: boolean; end: boolean }): JSX.Element {
   const { text, tables, metrics, images, notCompared } = result;
-  const same = both && text === null && images.every(pair => pair.before === pair.after);
+  const same = both && end && text === null && images.every(pair => pair.before === pair.after);
   return (
     <>
       {metrics.length > 0 && (
@@ -147,7 +148,7 @@ function TableLines({ pair, both }: { pair: TablePair; both: boolean }): JSX.Ele
       </li>
       {added.length > 0 && <li>{tn('New column:', 'New columns:', added.length)} <code><Visible text={added.join(', ')} /></code></li>}
       {removed.length > 0 && <li>{tn('Column gone:', 'Columns gone:', removed.length)} <code><Visible text={removed.join(', ')} /></code></li>}
-      {both && (
+      {both && before && after && (
         <li>
           {t('Types of the columns:')} {dtypes === null ? t('not compared') : dtypes.length === 0 ? t('the same')
             : <code><Visible text={dtypes.join(', ')} /></code>}

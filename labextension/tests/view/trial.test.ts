@@ -9,7 +9,7 @@ type Output = Record<string, Json>;
 const side = (...outputs: Output[]): TrialSide => ({
   status: 'ok', seconds: 1, memory: 1000, outputs, text: '', error: ''
 });
-const trial = (before: TrialSide | null, after: TrialSide): Trial => ({ status: 'done', reason: '', before, after });
+const trial = (before: TrialSide | null, after: TrialSide): Trial => ({ status: 'done', reason: '', source: null, before, after });
 const print = (text: Json): Output => ({ output_type: 'stream', name: 'stdout', text });
 const show = (data: Record<string, Json>): Output => ({ output_type: 'execute_result', data, metadata: {} });
 const PNG = 'iVBORw0KGgo=';
@@ -80,7 +80,7 @@ test('without a version before, what came is shown and nothing is compared', () 
   const result = compare(trial(null, side(print('loss: 1'))));
   assert.deepEqual(result?.metrics, []);
   assert.deepEqual(result?.text?.map(({ sign, text }) => sign + text), ['+loss: 1']);
-  assert.equal(compare({ status: 'refused', reason: 'threads', before: null, after: null }), null);
+  assert.equal(compare({ status: 'refused', reason: 'threads', source: null, before: null, after: null }), null);
 });
 
 test('outputs of any shape break nothing', () => {

@@ -17,6 +17,8 @@ from functools import lru_cache
 from typing import Any
 
 from agent_lab.protocol.errors import Invalid
+from agent_lab.protocol.secrets import HIDDEN
+from agent_lab.protocol.secrets import MASKED as MASKED_BY_KERNEL
 
 LONGEST_PATTERN = 200
 MOST_PATTERNS = 50
@@ -153,9 +155,19 @@ def entropy(value: str) -> float:
     return -sum(n / len(value) * math.log2(n / len(value)) for n in counts)
 
 
+_BY_KERNEL = {HIDDEN: "secret", MASKED_BY_KERNEL: "column"}
+"""What the kernel's side of us says where it tells no value, and what that counts as."""
+
+
 def found_in(texts: Iterable[str]) -> dict[str, int]:
     """How often what was masked in some texts that were let out."""
-    return dict(Counter(mark[1] for text in texts for mark in MARK.finditer(text)))
+    found = Counter[str]()
+    for text in texts:
+        found.update(mark[1] for mark in MARK.finditer(text))
+        for words, what in _BY_KERNEL.items():
+            if words in text:
+                found[what] += text.count(words)
+    return dict(found)
 
 
 # ---------------------------------------------------------------- a person's own patterns

@@ -8,6 +8,8 @@ import pytest
 
 from agent_lab.notebook.masks import Masks, check_pattern, found_in, masks_of
 from agent_lab.protocol.errors import Invalid
+from agent_lab.protocol.secrets import HIDDEN
+from agent_lab.protocol.secrets import MASKED as HIDDEN_COLUMN
 
 MASKS = Masks()
 # Put together here, so that no scanner of secrets takes this file for a leak.
@@ -115,3 +117,8 @@ def test_our_own_patterns_are_linear(text: str) -> None:
     began = time.monotonic()
     MASKS.apply(text)
     assert time.monotonic() - began < 5.0
+
+
+def test_what_the_kernel_hid_itself_counts_too() -> None:
+    told = f"- email: str, {HIDDEN_COLUMN}\n- name: str\n- token: str, {HIDDEN}\n- key: {HIDDEN}"
+    assert found_in([told]) == {"column": 1, "secret": 2}

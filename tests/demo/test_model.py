@@ -447,13 +447,12 @@ def test_the_story_repairs_the_report(folder: Path) -> None:
                     break
                 asked.append(message["request"]["tool_name"])
                 await claude.allow(message)
-            # reading and searching ask nobody; changing and running do
-            assert asked == ["Edit", "Bash"]
+            # reading and searching ask nobody; changing does; here is no kernel to run in
+            assert asked == ["Edit"]
             assert claude.blocks("thinking")
             used = [block["name"] for block in claude.blocks("tool_use")]
-            assert used == ["Read", "Read", "Bash", "Edit", "Bash"]
-            assert "| South | 15,156.32 |" in message["result"]
-            assert "```python" in message["result"]
+            assert used == ["Read", "Read", "Bash", "Edit", "mcp__agent_lab__run_cell"]
+            assert "run the last cell again" in message["result"]
 
             again = await claude.turn("Which orders have no price?")
             assert "1058" in again["result"]

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from agent_lab.notebook import provenance
 from agent_lab.notebook.provenance import KEY
@@ -177,6 +177,20 @@ def apply(content: Content, change: CellChange, author: Author) -> None:
             cells.insert(_place(content, change), cell)
         case "edit":
             cells[at] = edited(cell, change, author)
+
+
+def with_origin(content: Content, change: CellChange) -> CellChange:
+    """With what the cell is and where it stands now, so that the change can be taken back. Raises
+    NotFound."""
+    at, cell = find(content, change.cell_id, change.notebook)
+    match change.operation:
+        case "edit":
+            return replace(change, old_cell_type=str(cell.get("cell_type")))
+        case "delete" | "move":
+            behind = str(content["cells"][at - 1]["id"]) if at else ""
+            return replace(change, old_after_cell_id=behind)
+        case "insert":
+            return change
 
 
 def new_cell(change: CellChange, author: Author) -> Cell:

@@ -25,7 +25,8 @@ class TabRequest(Struct, frozen=True, tag="request", tag_field="type", omit_defa
     """`op` is read, insert, edit, delete, move, outputs or reveal; `fields` are what it takes:
 
     read         {cell_id?, outputs?: false}; gives nbformat JSON as it is in the tab, or that cell
-    insert       {cell: {id, cell_type, source, metadata}, after_cell_id}
+    insert       {cell: {id, cell_type, source, metadata, outputs?, execution_count?, attachments?},
+                  after_cell_id}
     edit         {cell_id, expected_source, source, cell_type?, metadata?}
     delete       {cell_id, expected_source}
     move         {cell_id, after_cell_id}

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.events import (
@@ -66,15 +67,7 @@ def decided(request: PermissionRequest, answer: PermissionResolved | AnswerPermi
     wanted = answer.updated_input
     source = wanted.get("source") if isinstance(wanted, dict) else None
     if isinstance(source, str) and source != change.new_source:
-        changed = CellChange(
-            operation=change.operation,
-            notebook=change.notebook,
-            cell_id=change.cell_id,
-            cell_type=change.cell_type,
-            old_source=change.old_source,
-            new_source=source,
-            after_cell_id=change.after_cell_id,
-        )
+        changed = replace(change, new_source=source)
         return Decision(True, changed, edited=True, message=answer.message or "")
     return Decision(True, change, message=answer.message or "")
 

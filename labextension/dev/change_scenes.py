@@ -83,6 +83,8 @@ def change(operation: str, cell: str, **fields: Any) -> Body:
         "old_source": None,
         "new_source": None,
         "after_cell_id": None,
+        "old_after_cell_id": None,
+        "old_cell_type": None,
         **fields,
     }
 

@@ -243,6 +243,14 @@ async def test_all_changes_can_be_made_and_carry_their_author(bind: Bind) -> Non
     nbformat.validate(content)
     await lab.fine("delete_cell", cell_id="c0")
     assert len(lab.saved()["cells"]) == 2
+    await lab.fine("edit_cell", cell_id="c1", source="# B", cell_type="markdown")
+    events = (await lab.server.call("GET", f"sessions/{lab.session.id}/events")).json["events"]
+    shown = [block["change"] for e in events for block in e.get("content") or ()]
+    # The first is the title that stands before all.
+    assert [(c["operation"], c.get("old_after_cell_id"), c.get("old_cell_type")) for c in shown] == [
+        ("insert", None, None), ("move", shown[0]["cell_id"], None), ("edit", None, "code"),
+        ("delete", "c1", None), ("edit", None, "code"),
+    ]  # fmt: skip
 
 
 async def test_cells_of_an_old_notebook_get_ids_that_last(bind: Bind) -> None:

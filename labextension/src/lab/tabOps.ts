@@ -207,6 +207,13 @@ function read(panel: NotebookPanel, fields: Fields): unknown {
   return { ...notebook, cells: notebook.cells.map(bare) };
 }
 
+/** What was deleted through here, whole, as long as its notebook is open: the notebook's own undo keeps it too. */
+const deleted = new WeakMap<SharedNotebook, Map<string, Fields>>();
+
+/** The cell as it was deleted through here; undefined where that is not known. */
+export const deletedCell = (panel: NotebookPanel, id: string): Fields | undefined =>
+  panel.content.model ? deleted.get(panel.content.model.sharedModel)?.get(id) : undefined;
+
 function cellType(kind: unknown): 'code' | 'markdown' | 'raw' {
   if (kind !== 'code' && kind !== 'markdown' && kind !== 'raw') {
     throw new Refusal('invalid', '`cell_type` must be code, markdown or raw.');
@@ -223,10 +230,20 @@ function insert(panel: NotebookPanel, fields: Fields): unknown {
     throw new Refusal('cell_exists', `There is a cell with the id ${id} already.`);
   }
   const index = below(shared, fields);
-  const metadata = told['metadata'] === undefined ? {} : record(told['metadata'], 'metadata');
+  const made = {
+    cell_type: kind,
+    id,
+    source: text(told, 'source'),
+    metadata: told['metadata'] === undefined ? {} : record(told['metadata'], 'metadata'),
+    ...(kind !== 'code' ? (told['attachments'] === undefined ? {} : { attachments: record(told['attachments'], 'attachments') })
+    : {
+        outputs: readOutputs(told['outputs'] ?? []),
+        execution_count: typeof told['execution_count'] === 'number' ? told['execution_count'] : null
+      })
+  } as Parameters<SharedNotebook['insertCell']>[1];
   undisturbed(panel, () => {
     apart(shared, () => {
-      shared.insertCell(index, { cell_type: kind, id, source: text(told, 'source'), metadata });
+      shared.insertCell(index, made);
     });
   });
   return { index };
@@ -268,7 +285,10 @@ function edit(panel: NotebookPanel, fields: Fields): unknown {
 function remove(panel: NotebookPanel, fields: Fields): unknown {
   const shared = writable(panel);
   const index = indexOf(shared, text(fields, 'cell_id'));
-  expect(shared.cells[index] as SharedCell, fields, 'deletable');
+  const cell = shared.cells[index] as SharedCell;
+  expect(cell, fields, 'deletable');
+  const kept = deleted.get(shared) ?? new Map<string, Fields>();
+  deleted.set(shared, kept.set(cell.getId(), cell.toJSON() as unknown as Fields));
   undisturbed(panel, () => {
     apart(shared, () => {
       shared.transact(() => {

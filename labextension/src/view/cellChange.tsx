@@ -12,6 +12,7 @@ import { DiffLines } from './diff.js';
 import { diffLines } from './diffLines.js';
 import { Effects } from './effects.js';
 import { firstLine } from './format.js';
+import type { Undoable } from './host.js';
 import { t, tn } from './i18n.js';
 import { Icon } from './icons.js';
 import { useKept } from './kept.js';
@@ -315,16 +316,17 @@ export function CellChangeView({ change, done }: { change: CellChange; done: boo
 /** There as long as the cell still is what the change made of it. */
 function UndoChange({ change }: { change: CellChange }): JSX.Element | null {
   const { openCells } = useChat().host;
-  const [can, set] = useState(() => openCells?.canUndo(change) ?? false);
+  const [can, set] = useState<Undoable>(() => openCells?.canUndo(change) ?? 'no');
   useEffect(() => {
-    const look = (): void => set(openCells?.canUndo(change) ?? false);
+    const look = (): void => set(openCells?.canUndo(change) ?? 'no');
     look();
     return openCells?.watch(look);
   }, [openCells, change]);
-  return can
+  return can !== 'no'
     ? (
-      <button type="button" class="al-button al-quiet al-undo" title={t('Put the cell back as it was')}
-        onClick={() => set(openCells?.undo(change) === false)}>
+      <button type="button" class="al-button al-quiet al-undo"
+        title={can === 'whole' ? t('Put the cell back as it was') : t('Put the cell back, without its outputs')}
+        onClick={() => set(openCells?.undo(change) === false ? can : 'no')}>
         <Icon name="back" />{t('Undo')}
       </button>
     )

@@ -51,12 +51,15 @@ export interface Switch {
   onChange(listener: () => void): () => void;
 }
 
+/** "source": the page no longer knows what else a deleted cell held. */
+export type Undoable = 'no' | 'source' | 'whole';
+
 /** The cells of the notebooks that the page has open. */
 export interface OpenCells {
   /** What people call a cell: "[7]"; undefined where it is not open, or has not run. */
   name(notebook: string, cellId: string): string | undefined;
-  /** The cell still is what the change made of it, so the change can be taken back. */
-  canUndo(change: CellChange): boolean;
+  /** How much of the cell can be put back; "no" where it is no longer what the change made of it. */
+  canUndo(change: CellChange): Undoable;
   /** False where that is no longer so. The notebook's own undo brings the change back. */
   undo(change: CellChange): boolean;
   /** Calls when an answer of these may be another. Returns what ends it. */

@@ -247,7 +247,8 @@ async def test_all_changes_can_be_made_and_carry_their_author(bind: Bind) -> Non
     events = (await lab.server.call("GET", f"sessions/{lab.session.id}/events")).json["events"]
     shown = [block["change"] for e in events for block in e.get("content") or ()]
     # The first is the title that stands before all.
-    assert [(c["operation"], c.get("old_after_cell_id"), c.get("old_cell_type")) for c in shown] == [
+    told = [(c["operation"], c.get("old_after_cell_id"), c.get("old_cell_type")) for c in shown]
+    assert told == [
         ("insert", None, None), ("move", shown[0]["cell_id"], None), ("edit", None, "code"),
         ("delete", "c1", None), ("edit", None, "code"),
     ]  # fmt: skip

@@ -93,6 +93,10 @@ export interface Reference {
 }
 
 export interface ChatHandle {
+  /** Nothing is written, runs or waits here: another session may take its place. */
+  readonly quiet: boolean;
+  /** Tell that the notebook has another session now; `show` brings that one here. */
+  offer(show: () => void): void;
   /** Put a chip into the composer; nothing is sent. */
   addContext(item: ContextItem): void;
   focus(): void;

@@ -30,7 +30,7 @@ from agent_lab.notebook.document import (
     Shared,
     SharedDocument,
 )
-from agent_lab.notebook.effects import durations
+from agent_lab.notebook.effects import Took, durations
 from agent_lab.notebook.kernel import KernelManager
 from agent_lab.notebook.outputs import Spill
 from agent_lab.notebook.running import Kernel, process_of
@@ -246,13 +246,14 @@ class Bond:
             return wanted, own
         return wanted, kernels[0] if kernels else None
 
-    def took(self, kernel_id: str | None) -> dict[str, float]:
-        """How many seconds the cells ran that made the names in this kernel's memory."""
+    def took(self, kernel_id: str | None) -> dict[str, Took]:
+        """Which runs made the names in this kernel's memory."""
         record = None if self._watch is None else self._watch.record(kernel_id or "")
         if record is None:
             return {}
         return durations(
-            (run.code, run.seconds)
+            # What an agent ran beside the notebook has a number that no cell shows.
+            (run.code, Took(run.seconds, run.count if run.cell_id or not run.by_agent else None))
             for run in record.runs()
             if run.life == record.life and run.seconds is not None and run.status == "ok"
         )

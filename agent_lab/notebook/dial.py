@@ -23,7 +23,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agent_lab.notebook.masks import Masks, masked, masks_of
-from agent_lab.protocol.errors import Invalid
 from agent_lab.protocol.events import (
     ContentBlock,
     ContextDial,
@@ -75,17 +74,6 @@ class Result(Struct, frozen=True):
 
     kind: Kind
     content: tuple[ContentBlock, ...]
-
-
-MOST_COLUMNS = 200
-
-
-def check_columns(columns: Sequence[str]) -> None:
-    """Raises Invalid with the reason."""
-    if len(columns) > MOST_COLUMNS or any(not 0 < len(one) <= 200 for one in columns):
-        raise Invalid(
-            f"A folder can have {MOST_COLUMNS} masked columns, named with 1 to 200 characters."
-        )
 
 
 def sent(settings: ContextDial) -> Dial:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -393,8 +392,7 @@ async def _inspect_variable(use: Use) -> Told:
         return Told((part("value", ""),))
     level: Level = dial.level
     # A person's masks look at the text that leaves; columns are hidden where their values are read.
-    hidden = [re.sub(r"([*?\[])", r"[\1]", column) for column in dial.columns]
-    found = await variables.inspect_variable(manager, use.given("name"), level, hidden)
+    found = await variables.inspect_variable(manager, use.given("name"), level, dial.columns)
     return Told((telling.looked_into(found, dial),))
 
 

@@ -33,8 +33,9 @@ class TabRequest(Struct, frozen=True, tag="request", tag_field="type", omit_defa
     outputs      {cell_id, expected_source?, outputs, execution_count, running, metadata?}
     reveal       {cell_id}
 
-    `after_cell_id` "" is the top, null the end. `metadata` is laid over the cell's, one key at a
-    time; `agent_lab` one level deeper.
+    What changes something gives {index, upgraded?: true}; `upgraded`: the notebook was of a format
+    that keeps no ids of cells, and is no more. `after_cell_id` "" is the top, null the end.
+    `metadata` is laid over the cell's, one key at a time; `agent_lab` one level deeper.
     """
 
     id: str

@@ -123,7 +123,7 @@ PAIR = ("person", "email")
 @pytest.mark.parametrize(
     ("column", "mask"),
     [("Email", "email"), (LONG, LONG), (PAIR, "email"), (PAIR, "person, email"), (7, "7")],
-    ids=str,
+    ids=["case", "long", "a part", "its parts", "a number"],
 )
 def test_a_column_is_masked_by_its_whole_name_in_its_table_and_out_of_it(
     column: Any, mask: str

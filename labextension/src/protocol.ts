@@ -161,14 +161,8 @@ export interface TurnUsage {
   readonly cost_usd: number | null;
   readonly cost_source: CostSource;
 }
-export interface SessionUsage {
+export interface SessionUsage extends TurnUsage {
   readonly turns: number;
-  readonly input_tokens: number;
-  readonly output_tokens: number;
-  readonly cache_read_tokens: number;
-  readonly cache_write_tokens: number;
-  readonly cost_usd: number | null;
-  readonly cost_source: CostSource;
   readonly context_used: number | null;
   readonly context_size: number | null;
 }

@@ -8,7 +8,7 @@ import type { AnswerDrafts } from './answerDrafts.js';
 import { changeLines, changeName, changeTitle, doneChange, editedInput, isEditable, isTriable } from './cellChangeWords.js';
 import type { CellName } from './cellChangeWords.js';
 import { useChat } from './context.js';
-import { DiffLines } from './diff.js';
+import { DiffLines, FIRST, FirstLines } from './diff.js';
 import { diffLines } from './diffLines.js';
 import { Effects } from './effects.js';
 import { firstLine } from './format.js';
@@ -23,7 +23,6 @@ import type { Requester } from './request.js';
 import { hides, Visible } from './text.js';
 import { TrialView } from './trialView.js';
 
-const FIRST = 40;
 const EDITED = 'source';
 
 export type Answer = Omit<AnswerCommand, 'type'>;
@@ -199,13 +198,7 @@ export function CellDiff({ change }: { change: CellChange }): JSX.Element {
   const lines = useMemo(() => changeLines(change), [change]);
   return (
     <div class="al-diff-box">
-      <DiffLines lines={lines.slice(0, most)} label={t('Change')} />
-      {lines.length > most && (
-        <div class="al-foot-note">
-          <span>{t('{shown} of {all} lines', { shown: most, all: lines.length })}</span>
-          <button type="button" class="al-link" onClick={() => show(most * 10)}>{t('Show more')}</button>
-        </div>
-      )}
+      <FirstLines lines={lines} most={most} show={show} />
     </div>
   );
 }

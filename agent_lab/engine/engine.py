@@ -153,6 +153,9 @@ class _Nowhere:
     def file(self, notebook: str, /) -> None:
         return None
 
+    async def open_cells(self, notebook: str, /) -> None:
+        return None
+
 
 def _tell(session_id: str, what: str, notice: Notice) -> None:
     """What happens to a kernel that is watched; none is."""

@@ -128,7 +128,7 @@ def _xarray(value: Any, inspection: Inspection, reading: Reading) -> Inspection:
 def attributes(attrs: Any, reading: Reading) -> list[tuple[str, str]]:
     """What xarray's objects say of themselves."""
     return [
-        (f"attribute {label(name)}", reading.masks.why(str(label(name))) or reading.cell(one))
+        (f"attribute {label(name)}", reading.why(name) or reading.cell(one))
         for name, one in list(dict.items(attrs))[:20]
         if plain(one) is not None
     ]
@@ -154,9 +154,9 @@ def _pandas_series(value: Any, inspection: Inspection, reading: Reading) -> Insp
 
 def row_labels(index: Any, reading: Reading) -> list[str]:
     """Of the first rows; an index whose name is masked has numbers."""
-    names = [one for one in index.names if type(one) is str]
-    if any(reading.masks.why(one) for one in names):
-        reading.note(f"index {', '.join(names)} {reading.masks.why(names[0]) or 'not shown'}")
+    names = [one for one in index.names if one is not None]
+    if why := next(filter(None, map(reading.why, names)), ""):
+        reading.note(f"index {', '.join(map(label, names))} {why}")
         return [str(at) for at in range(min(reading.rows, len(index)))]
     return [without_secrets(label(one)) for one in index[: reading.rows].tolist()]
 

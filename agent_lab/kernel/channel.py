@@ -18,6 +18,7 @@ from msgspec import ValidationError, convert, to_builtins
 from agent_lab.kernel.names import Snapshots
 from agent_lab.kernel.trial import Asked, Trials
 from agent_lab.kernel.variables import variables
+from agent_lab.protocol.errors import Invalid
 from agent_lab.protocol.events import Json
 from agent_lab.protocol.reports import Level
 from agent_lab.protocol.secrets import Masks
@@ -114,7 +115,7 @@ def _handler(kernel: Kernel, name: str, answer: Answer) -> Callable[[Any, Any, A
             content = {"status": "ok", **answer(parent["content"])}
         except NotNamed as error:
             content = {"status": "error", "reason": "not_found", "message": str(error)}
-        except ValidationError as error:
+        except (Invalid, ValidationError) as error:
             content = {"status": "error", "reason": "invalid", "message": str(error)}
         assert kernel.session is not None, "it has just received a message"
         kernel.session.send(stream, f"{name}_reply", content, parent, ident=ident)

@@ -74,7 +74,7 @@ def inspect_variable(
     if not hidden and variable.value == HIDDEN:
         hidden = HIDDEN
     if not hidden:
-        hidden = _hidden_inside(value, masks)
+        hidden = _hidden_inside(value, reading)
     variable = structs.replace(variable, name=name, value="" if hidden else _short(variable, level))
     inspection = Inspection(variable, level)
     if hidden:
@@ -95,12 +95,12 @@ def _short(variable: Variable, level: Level) -> str:
     return without_secrets(variable.value)
 
 
-def _hidden_inside(value: Any, masks: Masks) -> str:
+_NAMED = frozenset(("pandas.Series", "polars.Series", "xarray.DataArray"))
+
+
+def _hidden_inside(value: Any, reading: Reading) -> str:
     """A column keeps its name when it is taken out of its table."""
-    if family(type(value)) in ("pandas.Series", "polars.Series", "xarray.DataArray"):
-        name = value.name
-        return masks.why(name) if type(name) is str else ""
-    return ""
+    return reading.why(value.name) if family(type(value)) in _NAMED else ""
 
 
 def _inspected(value: Any, inspection: Inspection, reading: Reading) -> Inspection:

@@ -8,9 +8,9 @@ from typing import Any
 from msgspec import structs
 
 from agent_lab.kernel.statistics import describe
-from agent_lab.kernel.values import cut, plain, type_name
+from agent_lab.kernel.values import cut, label, plain, type_name
 from agent_lab.protocol.reports import Inspection, Level
-from agent_lab.protocol.secrets import Masks
+from agent_lab.protocol.secrets import LONGEST_COLUMN, Masks
 
 MOST = 20_000
 """Items read for statistics."""
@@ -36,6 +36,13 @@ class Reading:
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+    def why(self, name: Any) -> str:
+        """What is shown instead of the values of a column, a series or an index of this name, whole
+        as it is; "" when they may be shown. Of a name of several parts each one hides them."""
+        parts = name if type(name) is tuple else ()
+        known = (label(one, LONGEST_COLUMN) for one in (name, *parts) if one is not None)
+        return next(filter(None, map(self.masks.why, known)), "")
 
     def cell(self, value: Any) -> str:
         """A value among others; of what is not plain its type."""

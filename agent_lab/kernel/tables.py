@@ -29,7 +29,7 @@ def names_only(variable: Variable) -> tuple[Column, ...]:
 def _table(
     inspection: Inspection,
     reading: Reading,
-    columns: Sequence[tuple[str, str]],
+    columns: Sequence[tuple[Any, str]],
     total: int,
     size: int,
     values: Callable[[int, int], Sequence[Any] | None],
@@ -38,14 +38,14 @@ def _table(
     most = max(min(CELLS // max(len(columns), 1), reading.most), FEWEST)
     found: list[Column] = []
     read = 0
-    for at, (name, dtype) in enumerate(columns):
-        why = reading.masks.why(name)
+    for at, (whole, dtype) in enumerate(columns):
+        name, why = label(whole), reading.why(whole)
         if why or not reading.summary:
             found.append(Column(name, dtype, hidden=why))
             continue
         if reading.late():
             reading.note(f"statistics stop before column {name}: they took too long")
-            found += [Column(n, d, hidden=reading.masks.why(n)) for n, d in columns[at:]]
+            found += [Column(label(n), d, hidden=reading.why(n)) for n, d in columns[at:]]
             break
         sample = _read(values, at, most, reading, name)
         if sample is None:
@@ -107,8 +107,7 @@ def _pandas(value: Any, inspection: Inspection, reading: Reading) -> Inspection:
     few = value.iloc[:, :COLUMNS]
     dtypes = list(few.dtypes)
     columns = [
-        (label(name), dtype_name(dtype))
-        for name, dtype in zip(list(few.columns), dtypes, strict=True)
+        (name, dtype_name(dtype)) for name, dtype in zip(list(few.columns), dtypes, strict=True)
     ]
     inspection = _table(
         inspection,
@@ -132,7 +131,7 @@ def _pandas(value: Any, inspection: Inspection, reading: Reading) -> Inspection:
 
 def _polars(value: Any, inspection: Inspection, reading: Reading) -> Inspection:
     schema = list(value.schema.items())
-    columns = [(label(name), dtype_name(dtype)) for name, dtype in schema[:COLUMNS]]
+    columns = [(name, dtype_name(dtype)) for name, dtype in schema[:COLUMNS]]
     height = value.shape[0]
     inspection = _table(
         inspection,
@@ -150,7 +149,7 @@ def _polars(value: Any, inspection: Inspection, reading: Reading) -> Inspection:
 
 def _arrow(value: Any, inspection: Inspection, reading: Reading) -> Inspection:
     schema = list(value.schema)
-    columns = [(label(field.name), cut(str(field.type), 80)) for field in schema[:COLUMNS]]
+    columns = [(field.name, cut(str(field.type), 80)) for field in schema[:COLUMNS]]
     height = value.num_rows
 
     def sample(at: int, most: int) -> Sequence[Any]:

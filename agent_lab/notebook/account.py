@@ -37,6 +37,10 @@ class Places(Protocol):
 
     def kernel(self, kernel_id: str, /) -> Watchable | None: ...
     def file(self, notebook: str, /) -> Path | None: ...
+    async def open_cells(self, notebook: str, /) -> list[CellNow] | None:
+        """The code cells as they stand in the tab that has the notebook open, saved or not. None:
+        none has it."""
+        ...
 
 
 Tell = Callable[[str, str, Notice], None]
@@ -138,12 +142,13 @@ class KernelAccount:
         kernel_id = known.notebook.kernel_id
         record = None if kernel_id is None else self.watch.follow(kernel_id)
         looked = asyncio.ensure_future(asyncio.to_thread(self._look, known))
+        read = asyncio.ensure_future(self._cells(known.notebook.path))
         settled = asyncio.ensure_future(self.watch.settled(kernel_id or ""))
-        await asyncio.wait([looked, settled], timeout=PATIENCE_SECONDS)
+        await asyncio.wait([looked, read, settled], timeout=PATIENCE_SECONDS)
         settled.cancel()
-        files, cells, is_there = None, list[CellNow](), known.was_there
-        if looked.done():
-            files, cells, is_there = looked.result()
+        files, is_there = looked.result() if looked.done() else (None, known.was_there)
+        cells = read.result() if read.done() else []
+        read.cancel()
         told = Since() if record is None else since(record, known.position, session_id)
         edited = [] if record is None else edited_cells(record, cells)
         new_edited = [one for one in edited if one not in known.edited]
@@ -167,10 +172,18 @@ class KernelAccount:
         )
         return told, given
 
-    def _look(self, known: _Known) -> tuple[Snapshot | None, list[CellNow], bool]:
+    def _look(self, known: _Known) -> tuple[Snapshot | None, bool]:
         file = self._places.file(known.notebook.path)
-        cells = [] if file is None else self._notebooks.cells(file)
-        return snapshot(known.cwd), cells, file is not None and file.exists()
+        return snapshot(known.cwd), file is not None and file.exists()
+
+    async def _cells(self, notebook: str) -> list[CellNow]:
+        """Of a tab that has it open, however slow, never what the file says: a person runs what
+        they have not saved."""
+        opened = await self._places.open_cells(notebook)
+        if opened is not None:
+            return opened
+        file = self._places.file(notebook)
+        return [] if file is None else await asyncio.to_thread(self._notebooks.cells, file)
 
     # ------------------------------------------------------------ sessions come, change and go
 
@@ -201,7 +214,7 @@ class KernelAccount:
         self._start_task(self._first_look(known), f"{session_id}: first look")
 
     async def _first_look(self, known: _Known) -> None:
-        files, _, is_there = await asyncio.to_thread(self._look, known)
+        files, is_there = await asyncio.to_thread(self._look, known)
         if known.files is None:
             known.files = files
         known.was_there = known.was_there or is_there
@@ -212,7 +225,7 @@ class KernelAccount:
             self._start_task(self._look_again(known), f"{session.id}: look")
 
     async def _look_again(self, known: _Known) -> None:
-        files, _, known.was_there = await asyncio.to_thread(self._look, known)
+        files, known.was_there = await asyncio.to_thread(self._look, known)
         known.files = known.files if files is None else files
 
     def forgotten(self, session_id: str) -> None:

@@ -30,8 +30,9 @@ from agent_lab.notebook.document import (
     OpenDocument,
     Shared,
     SharedDocument,
+    is_done,
 )
-from agent_lab.notebook.effects import durations
+from agent_lab.notebook.effects import Took, durations
 from agent_lab.notebook.kernel import KernelManager
 from agent_lab.notebook.outputs import Spill
 from agent_lab.notebook.running import Kernel, process_of
@@ -42,6 +43,7 @@ from agent_lab.notebook.watch import Watch
 from agent_lab.protocol.errors import AgentLabError, Conflict, Invalid
 from agent_lab.protocol.events import CellChange, Effect, Json, Notebook, Session, Trial
 from agent_lab.sessions import workspace
+from agent_lab.sessions.proposals import undoing
 from agent_lab.sessions.tools import OURS, SERVER, Asked, Call, Host
 
 _log = logging.getLogger(__name__)
@@ -164,7 +166,11 @@ class Bond:
         bound = host.info.notebook
         if bound is not None and bound.path != path and not await self._exists(path):
             path = bound.path  # it was renamed meanwhile
-        await self.document(path).change(replace(change, notebook=path), None)
+        change = replace(change, notebook=path)
+        document = self.document(path)
+        if not is_done(await document.read(), change):
+            raise Conflict("The cell is not what this change made of it any more.", "cell_changed")
+        await document.change(undoing(change), None)
 
     def forget(self, session_id: str) -> None:
         self._seen.pop(session_id, None)
@@ -254,13 +260,14 @@ class Bond:
             return wanted, own
         return wanted, kernels[0] if kernels else None
 
-    def took(self, kernel_id: str | None) -> dict[str, float]:
-        """How many seconds the cells ran that made the names in this kernel's memory."""
+    def took(self, kernel_id: str | None) -> dict[str, Took]:
+        """Which runs made the names in this kernel's memory."""
         record = None if self._watch is None else self._watch.record(kernel_id or "")
         if record is None:
             return {}
         return durations(
-            (run.code, run.seconds)
+            # What an agent ran beside the notebook has a number that no cell shows.
+            (run.code, Took(run.seconds, run.count if run.cell_id or not run.by_agent else None))
             for run in record.runs()
             if run.life == record.life and run.seconds is not None and run.status == "ok"
         )

@@ -23,7 +23,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agent_lab.notebook.masks import Masks, masked, masks_of
-from agent_lab.protocol.errors import Invalid
 from agent_lab.protocol.events import (
     ContentBlock,
     ContextDial,
@@ -75,17 +74,6 @@ class Result(Struct, frozen=True):
 
     kind: Kind
     content: tuple[ContentBlock, ...]
-
-
-MOST_COLUMNS = 200
-
-
-def check_columns(columns: Sequence[str]) -> None:
-    """Raises Invalid with the reason."""
-    if len(columns) > MOST_COLUMNS or any(not 0 < len(one) <= 200 for one in columns):
-        raise Invalid(
-            f"A folder can have {MOST_COLUMNS} masked columns, named with 1 to 200 characters."
-        )
 
 
 def sent(settings: ContextDial) -> Dial:
@@ -241,12 +229,13 @@ def _bounded(lines: Sequence[str], most: int) -> list[str]:
 
 
 def _columns(dial: Dial, text: str) -> str:
-    """The values of chosen columns hidden in the tables of an output.
+    """The values of chosen columns hidden in the tables of an output; case does not count.
 
     Where such a column is named in lines that are no table we can read, these lines stay here:
     better too little than a value that was to stay.
     """
-    named = [column for column in dial.columns if column and column in text]
+    folded = text.casefold()
+    named = [column for column in dial.columns if column and column.casefold() in folded]
     if not named:
         return text
     is_named = _word_of(named)
@@ -274,7 +263,8 @@ def _list(names: Sequence[str]) -> str:
 
 
 def _word_of(names: Sequence[str]) -> Callable[[str], bool]:
-    pattern = re.compile("|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names))
+    words = "|".join(rf"(?<!\w){re.escape(name)}(?!\w)" for name in names)
+    pattern = re.compile(words, re.IGNORECASE)
     return lambda text: pattern.search(text) is not None
 
 
@@ -283,7 +273,8 @@ def _markdown(lines: Sequence[str], names: Sequence[str]) -> list[str] | None:
     if len(lines) < 2 or "|" not in lines[0] or not re.fullmatch(r"[|:\- ]{3,}", lines[1]):
         return None
     head = [cell.strip() for cell in lines[0].strip().strip("|").split("|")]
-    hidden = [place for place, cell in enumerate(head) if cell in names]
+    wanted = {name.casefold() for name in names}
+    hidden = [place for place, cell in enumerate(head) if cell.casefold() in wanted]
     if not hidden:
         return None
     done = list(lines[:2])
@@ -307,7 +298,8 @@ def _aligned(lines: Sequence[str], names: Sequence[str]) -> list[str] | None:
     """
     head = lines[0]
     words = [(found.end(), found[0]) for found in re.finditer(r"\S+", head)]
-    places = [place for place, (_, word) in enumerate(words) if word in names]
+    wanted = {name.casefold() for name in names}
+    places = [place for place, (_, word) in enumerate(words) if word.casefold() in wanted]
     rows = [line for line in lines[1:] if not _FOOT.fullmatch(line.strip())]
     if not places or not rows or any(" " in name for name in names):
         return None

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import hashlib
+import itertools
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from agent_lab.notebook import provenance
 from agent_lab.notebook.provenance import KEY
@@ -30,6 +30,10 @@ _Done = TypeVar("_Done")
 
 CELL_TYPES = ("code", "markdown", "raw")
 TRIES = 5
+UPGRADED = (
+    "The notebook's format was older than 4.5, which keeps no ids of cells. It is 4.5 now, so "
+    "that the ids stay."
+)
 
 
 class Author(Struct, frozen=True):
@@ -54,6 +58,11 @@ class Document(Protocol):
 
     @property
     def where(self) -> str: ...
+
+    @property
+    def upgraded(self) -> bool:
+        """A change made an old notebook one of a format that keeps the ids of its cells."""
+        ...
 
     async def read(self) -> Content:
         """Raises NotFound, Invalid."""
@@ -92,8 +101,8 @@ def source_of(cell: Mapping[str, Any]) -> str:
 def upgrade(content: Content) -> bool:
     """Give each cell an id where the format is older than ids (nbformat 4.5), in place.
 
-    The same cells get the same ids each time, for as long as nobody writes them down. True: it
-    was needed.
+    The same cells get the same ids each time, for as long as nobody writes them down; a page that
+    has the notebook open (`lab/cellIds.ts`) gives the same. True: it was needed.
     """
     cells: list[Cell] = content.get("cells", [])
     old = (content.get("nbformat"), content.get("nbformat_minor", 0)) < (4, 5)
@@ -103,9 +112,9 @@ def upgrade(content: Content) -> bool:
     for cell in cells:
         if cell.get("id"):
             continue
-        said = f"{cell.get('cell_type')}\0{source_of(cell)}".encode("utf-8", "replace")
-        for number in range(len(cells) + 1):
-            id = hashlib.sha256(b"%d\0%b" % (number, said)).hexdigest()[:8]
+        said = f"{cell.get('cell_type')}\0{source_of(cell)}"
+        for number in itertools.count():
+            id = provenance.source_hash(f"{number}\0{said}")
             if id not in used:
                 break
         cell["id"] = id
@@ -178,6 +187,20 @@ def apply(content: Content, change: CellChange, author: Author | None) -> None:
             cells.insert(_place(content, change), cell)
         case "edit":
             cells[at] = edited(cell, change, author)
+
+
+def with_origin(content: Content, change: CellChange) -> CellChange:
+    """With what the cell is and where it stands now, so that the change can be taken back. Raises
+    NotFound."""
+    at, cell = find(content, change.cell_id, change.notebook)
+    match change.operation:
+        case "edit":
+            return replace(change, old_cell_type=str(cell.get("cell_type")))
+        case "delete" | "move":
+            behind = str(content["cells"][at - 1]["id"]) if at else ""
+            return replace(change, old_after_cell_id=behind)
+        case "insert":
+            return change
 
 
 def new_cell(change: CellChange, author: Author | None) -> Cell:
@@ -321,6 +344,7 @@ class FileDocument:
         self._path = path
         self._contents = contents
         self._locks = locks
+        self.upgraded = False
 
     async def read(self) -> Content:
         content = (await self._contents.load(self._path)).content
@@ -346,11 +370,12 @@ class FileDocument:
         async with self._locks(self._path):
             for _ in range(TRIES):
                 stored = await self._contents.load(self._path)
-                upgrade(stored.content)
+                is_old = upgrade(stored.content)
                 change(stored.content)
                 # Somebody else's save in between is not written over: all is decided anew.
                 if await self._contents.version(self._path) == stored.version:
                     await self._contents.save(self._path, stored.content)
+                    self.upgraded = is_old
                     return
         raise Conflict(
             "The notebook is being saved again and again by somebody else. Try again.",
@@ -368,6 +393,12 @@ class TabDocument:
 
     def __init__(self, tab: Tab) -> None:
         self.tab = tab
+        self.upgraded = False
+
+    async def _ask(self, op: str, **fields: Json) -> None:
+        done = await self.tab.ask(op, **fields)
+        if isinstance(done, dict) and done.get("upgraded") is True:
+            self.upgraded = True
 
     async def read(self) -> Content:
         content = await self.tab.ask("read")
@@ -388,9 +419,9 @@ class TabDocument:
                     "source": change.new_source or "",
                     "metadata": metadata,
                 }
-                await self.tab.ask("insert", cell=cell, after_cell_id=change.after_cell_id)
+                await self._ask("insert", cell=cell, after_cell_id=change.after_cell_id)
             case "edit":
-                await self.tab.ask(
+                await self._ask(
                     "edit",
                     cell_id=change.cell_id,
                     expected_source=change.old_source,
@@ -400,14 +431,10 @@ class TabDocument:
                     unmark=author is None,
                 )
             case "delete":
-                await self.tab.ask(
-                    "delete", cell_id=change.cell_id, expected_source=change.old_source
-                )
+                await self._ask("delete", cell_id=change.cell_id, expected_source=change.old_source)
             case "move":
                 # The page's own move asks for no source: where a cell stands is not what it says.
-                await self.tab.ask(
-                    "move", cell_id=change.cell_id, after_cell_id=change.after_cell_id
-                )
+                await self._ask("move", cell_id=change.cell_id, after_cell_id=change.after_cell_id)
 
     async def set_outputs(self, cell_id: str, source: str, result: Result, author: Author) -> None:
         """A cell that was edited while it ran gets its outputs all the same, as when a person runs
@@ -420,11 +447,11 @@ class TabDocument:
             "metadata": author.ran(result.execution_count),
         }
         try:
-            await self.tab.ask("outputs", expected_source=source, **fields)
+            await self._ask("outputs", expected_source=source, **fields)
         except Conflict as error:
             if error.reason != "cell_changed":
                 raise
-            await self.tab.ask("outputs", **fields)
+            await self._ask("outputs", **fields)
             text = "The cell was edited while it ran: its outputs are those of the source before."
             raise Conflict(text, "edited_meanwhile") from None
 
@@ -434,7 +461,7 @@ class TabDocument:
         fields: dict[str, Json] = {"cell_id": cell_id, "outputs": list(outputs)}
         if source is not None:
             fields["expected_source"] = source
-        await self.tab.ask("outputs", **fields, execution_count=None, running=True)
+        await self._ask("outputs", **fields, execution_count=None, running=True)
 
 
 class OpenDocument:
@@ -455,24 +482,32 @@ class OpenDocument:
         self._silent: list[Tab] = []
         self._tab: Tab | None = None
         self.where = "file"
+        self.upgraded = False
         self.notes: list[str] = []
         """What an agent must be told about how this went; emptied by whoever tells it."""
 
     async def _do(self, work: Callable[[Document], Awaitable[_Done]]) -> _Done:
         while (tab := self._find()) is not None:
+            opened = TabDocument(tab)
             try:
-                done = await work(TabDocument(tab))
+                done = await work(opened)
             except AgentLabError as error:
                 if error.reason not in ("tab_gone", "tab_silent"):
                     raise
                 self._give_up(tab, error.reason == "tab_silent")
             else:
-                self.where = "tab"
+                self._went(opened)
                 return done
         document = await self._without()
         done = await work(document)
-        self.where = document.where
+        self._went(document)
         return done
+
+    def _went(self, document: Document) -> None:
+        self.where = document.where
+        if document.upgraded:
+            self.upgraded = True
+            self.notes.append(UPGRADED)
 
     def _find(self) -> Tab | None:
         """A tab that was used stays the one, also when its notebook was renamed."""
@@ -519,9 +554,11 @@ class Shared(Protocol):
 
 
 class SharedDocument:
-    """jupyter-collaboration's document: everybody's undo works, and nothing is merged by us."""
+    """jupyter-collaboration's document: everybody's undo works, and nothing is merged by us. It
+    gives ids to all cells itself."""
 
     where = "shared"
+    upgraded = False
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared

@@ -12,6 +12,8 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 
+from msgspec import Struct
+
 from agent_lab.notebook.effects_known import (
     BODY_RUNS,
     CHANGES,
@@ -41,18 +43,26 @@ from agent_lab.protocol.reports import Variable
 
 MOST = 50
 NAME = 120
+TIMES = " \N{MULTIPLICATION SIGN} "
 
 _ORDER: tuple[Kind, ...] = ("deletes", "rebinds", "writes", "installs", "runs", "unknown")
+
+
+class Took(Struct, frozen=True):
+    """How long a cell ran; `count` is what people call it, None: it was no cell of a notebook."""
+
+    seconds: float
+    count: int | None = None
 
 
 def effects(
     code: str,
     known: Iterable[Variable] = (),
-    took: Mapping[str, float] | None = None,
+    took: Mapping[str, Took] | None = None,
     language: str = "python",
 ) -> tuple[Effect, ...]:
-    """`known` is what is in memory now; `took` how many seconds the cell ran that made a name
-    (`durations` tells it from a kernel's history)."""
+    """`known` is what is in memory now; `took` which run made a name (`durations` tells it from a
+    kernel's history)."""
     if language != "python":
         return (Effect("unknown", "", f"cells in {language} cannot be read", False),)
     reader = _Reader({one.name: one for one in known}, took or {})
@@ -60,14 +70,14 @@ def effects(
     return reader.found()
 
 
-def durations(history: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """For each name the seconds of the latest cell that made it; `history` is (source, seconds)."""
-    found: dict[str, float] = {}
-    for code, seconds in history:
+def durations(history: Iterable[tuple[str, Took]]) -> dict[str, Took]:
+    """For each name the latest run that made it; `history` is (source, run)."""
+    found: dict[str, Took] = {}
+    for code, took in history:
         tree, _ = _parsed(code)
         for node in ast.walk(tree) if tree is not None else ():
             if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                found[node.id] = seconds
+                found[node.id] = took
     return found
 
 
@@ -111,7 +121,7 @@ def _parsed(code: str) -> tuple[ast.Module | None, list[str]]:
 class _Reader:
     """Reads one cell. Names that the cell binds itself are its own from then on."""
 
-    def __init__(self, known: Mapping[str, Variable], took: Mapping[str, float]) -> None:
+    def __init__(self, known: Mapping[str, Variable], took: Mapping[str, Took]) -> None:
         self._known, self._took = known, took
         self._effects: dict[tuple[Kind, str], Effect] = {}
         self._modules = {
@@ -347,14 +357,16 @@ class _Reader:
         variable = self._known[name]
         words = [variable.type.rpartition(".")[2]]
         if variable.shape is not None:
-            words.append(" by ".join(map(str, variable.shape)))
+            words.append(TIMES.join(f"{size:,}" for size in variable.shape))
         elif variable.length is not None:
-            words.append(f"of {variable.length}")
+            words.append("1 item" if variable.length == 1 else f"{variable.length:,} items")
         if variable.size is not None and variable.size >= 1000:
             words.append(_bytes(variable.size))
-        seconds = self._took.get(name)
-        if seconds is not None and seconds >= 0.1:
-            words.append(f"took {_seconds(seconds)} to compute")
+        took = self._took.get(name)
+        if took is not None and took.seconds >= 0.1:
+            words.append(f"took {_seconds(took.seconds)} to compute")
+            if took.count is not None:
+                words.append(f"in cell [{took.count}]")
         return ", ".join(words)
 
     def _inplace(self, target: ast.expr, certain: bool, detail: str) -> None:
@@ -601,7 +613,7 @@ def _words(command: str) -> list[str]:
 
 def _bytes(size: float) -> str:
     units = ["bytes", "kB", "MB", "GB", "TB"]
-    while size >= 1000 and len(units) > 1:
+    while size >= 999.5 and len(units) > 1:
         size /= 1000
         units.pop(0)
     return f"{size:.3g} {units[0]}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from agent_lab.notebook.since import CellNow, Files
+from agent_lab.protocol.events import Json
 
 MOST_FILES = 5000
 SCAN_SECONDS = 0.3
@@ -76,6 +77,26 @@ class _Notebook(Struct):
 _decode = msgspec.json.Decoder(_Notebook).decode
 
 
+def _code_cells(cells: Iterable[_Cell]) -> list[CellNow]:
+    return [
+        CellNow(
+            cell.id,
+            cell.source if isinstance(cell.source, str) else "".join(cell.source),
+            cell.execution_count,
+        )
+        for cell in cells
+        if cell.cell_type == "code"
+    ]
+
+
+def code_cells(told: Sequence[Json]) -> list[CellNow]:
+    """Of cells in nbformat's JSON; empty where they are no such thing."""
+    try:
+        return _code_cells(msgspec.convert(told, list[_Cell]))
+    except msgspec.ValidationError:
+        return []
+
+
 class NotebookFiles:
     """The code cells of notebooks' files, read anew when a file has changed."""
 
@@ -95,15 +116,7 @@ class NotebookFiles:
             read = _decode(file.read_bytes())
         except (OSError, msgspec.DecodeError, UnicodeError):
             return []
-        cells = [
-            CellNow(
-                cell.id,
-                cell.source if isinstance(cell.source, str) else "".join(cell.source),
-                cell.execution_count,
-            )
-            for cell in read.cells
-            if cell.cell_type == "code"
-        ]
+        cells = _code_cells(read.cells)
         if len(self._known) > 50:
             self._known.clear()
         self._known[file] = (mark, cells)

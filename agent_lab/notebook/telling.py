@@ -13,7 +13,6 @@ from agent_lab.notebook import mcp, outputs
 from agent_lab.notebook.dial import Dial, Kind, Result
 from agent_lab.protocol.events import ContentBlock, ImageBlock, Json, TextBlock
 from agent_lab.protocol.reports import Inspection, Variable
-from agent_lab.protocol.secrets import MASKED
 
 
 class Told(Struct, frozen=True):
@@ -115,9 +114,7 @@ def _lets_value(one: Variable, dial: Dial) -> bool:
 
 
 def inspected(found: Inspection, dial: Dial) -> str:
-    """All that the kernel's side told of one value. What it hid is hidden here once more: it takes
-    fewer and shorter names than a folder can have."""
-    masked = set(dial.columns)
+    """All that the kernel's side told of one value, which hides the dial's columns itself."""
     lines = [variable(replace(found.variable, columns=()), dial)]
     if found.signature:
         lines.append(found.signature)
@@ -128,23 +125,20 @@ def inspected(found: Inspection, dial: Dial) -> str:
         lines += ["", "columns:"]
     for column in found.columns:
         facts = [column.dtype]
-        hidden = column.hidden or (MASKED if column.name in masked else "")
         if column.nulls is not None:
             facts.append(f"{column.nulls:,} null")
-        facts += [f"{name} {value}" for name, value in column.statistics if not hidden]
-        if hidden:
-            facts.append(f"[{hidden}]")
+        facts += [f"{name} {value}" for name, value in column.statistics]
+        if column.hidden:
+            facts.append(f"[{column.hidden}]")
         lines.append(f"- {column.name}: {', '.join(facts)}")
     if found.columns_left:
         lines.append(f"[… {found.columns_left:,} more columns]")
     if found.rows:
         lines += ["", "first rows:", _row(found.header), "|" + " --- |" * len(found.header)]
-        shown = [name not in masked for name in found.header]
-        for row in found.rows:
-            lines.append(_row([one if ok else MASKED for one, ok in zip(row, shown, strict=False)]))
+        lines += [_row(row) for row in found.rows]
     if found.items:
         lines.append("")
-        lines += [f"- {n}: {MASKED if n in masked else value}" for n, value in found.items]
+        lines += [f"- {name}: {value}" for name, value in found.items]
     if found.items_left:
         lines.append(f"[… {found.items_left:,} more]")
     for words in (found.text, found.source):

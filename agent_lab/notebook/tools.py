@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -393,8 +392,7 @@ async def _inspect_variable(use: Use) -> Told:
         return Told((part("value", ""),))
     level: Level = dial.level
     # A person's masks look at the text that leaves; columns are hidden where their values are read.
-    hidden = [re.sub(r"([*?\[])", r"[\1]", column) for column in dial.columns]
-    found = await variables.inspect_variable(manager, use.given("name"), level, hidden)
+    found = await variables.inspect_variable(manager, use.given("name"), level, dial.columns)
     return Told((telling.looked_into(found, dial),))
 
 
@@ -466,14 +464,14 @@ async def _edit_cell(use: Use) -> Told:
     if old == new and kind == cell["cell_type"]:
         return text("The cell has this source already; nothing was changed.")
     change = CellChange("edit", target.path, cell["id"], kind, old, new)
-    return await _change(use, change, _called(cell))
+    return await _change(use, documents.with_origin(content, change), _called(cell))
 
 
 async def _delete_cell(use: Use) -> Told:
     target, content = await _looked(use)
     _, cell = documents.find(content, use.given("cell_id"), target.name)
     change = CellChange("delete", target.path, cell["id"], cell["cell_type"], source_of(cell))
-    return await _change(use, change, _called(cell))
+    return await _change(use, documents.with_origin(content, change), _called(cell))
 
 
 async def _move_cell(use: Use) -> Told:
@@ -489,7 +487,7 @@ async def _move_cell(use: Use) -> Told:
         source,
         _behind(use, content, target, optional=False),
     )
-    return await _change(use, change, _called(cell))
+    return await _change(use, documents.with_origin(content, change), _called(cell))
 
 
 async def _looked(use: Use) -> tuple[Target, Content]:
@@ -534,11 +532,14 @@ async def _finish(use: Use, decision: Decision) -> Told:
     if not decision.accepted:
         return rejected(decision)
     change = decision.change
-    if decision.edited:
-        use.host.show(use.call_id, (CellDiffBlock(change),))
     target = await use.target()  # it may have been renamed while this waited
     document = use.document(target)
-    if not (use.call.again and documents.is_done(await document.read(), change)):
+    done = use.call.again and documents.is_done(await document.read(), change)
+    if not done and change.operation in ("delete", "move"):  # it may stand elsewhere by now
+        change = documents.with_origin(await document.read(), change)
+    if decision.edited or change != decision.change:
+        use.host.show(use.call_id, (CellDiffBlock(change),))
+    if not done:
         await document.change(change, use.author)
     return _done(change, decision, target)
 

@@ -13,7 +13,7 @@ from agent_lab.notebook.kernel import PATIENCE_SECONDS, KernelManager, ask
 from agent_lab.protocol.errors import NotFound, Unavailable
 from agent_lab.protocol.events import Json
 from agent_lab.protocol.reports import Inspection, Level, NameChanges, Variable
-from agent_lab.protocol.secrets import MASKED, Masks, without_secrets
+from agent_lab.protocol.secrets import MASKED, without_secrets
 
 VARIABLES = "agent_lab_variables_request"
 INSPECT = "agent_lab_inspect_request"
@@ -68,7 +68,8 @@ async def _by_its_own_words(
 ) -> Inspection:
     """Jupyter's own message, which a kernel answers in words that only its language knows."""
     inspection = Inspection(Variable(name, "", "other"), level)
-    if any(Masks(masks).hide(part) for part in re.split(r"\W+", name)):
+    masked = (rf"(?<!\w){re.escape(one)}(?!\w)" for one in masks)
+    if any(re.search(word, name, re.IGNORECASE) for word in masked):
         return structs.replace(inspection, notes=(MASKED,))
     if level == "schema":
         # Its words may hold values; which, only the kernel knows.

@@ -85,6 +85,9 @@ class TerminalBlock(Struct, frozen=True, tag="terminal", tag_field="type"):
 class CellChange(Struct, frozen=True):
     """What becomes of one cell. `old_source` is what the change was made for: another source is a
     conflict. Insert: `cell_id` is the id that the cell will have. `after_cell_id` "": at the top.
+
+    What it takes to put the cell back: `old_after_cell_id` is where a cell stood that is deleted or
+    moved, `old_cell_type` what an edited one was; None in logs that were written before.
     """
 
     operation: Literal["insert", "edit", "delete", "move"]
@@ -94,6 +97,8 @@ class CellChange(Struct, frozen=True):
     old_source: str | None = None
     new_source: str | None = None
     after_cell_id: str | None = None
+    old_after_cell_id: str | None = None
+    old_cell_type: str | None = None
 
 
 class CellDiffBlock(Struct, frozen=True, tag="cell_diff", tag_field="type"):

@@ -6,8 +6,9 @@ A guard against showing one by accident, not against somebody who hides one.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from fnmatch import translate
+from collections.abc import Sequence
+
+from agent_lab.protocol.errors import Invalid
 
 HIDDEN = "not shown: looks like a secret"
 MASKED = "not shown: masked"
@@ -51,16 +52,34 @@ def without_secrets(text: str) -> str:
     return _ASSIGNED.sub(rf"\1\2{_IN_TEXT}\2", text)
 
 
-class Masks:
-    """Patterns (`*email*`, case ignored) of the names whose values a person keeps to themselves."""
+MOST_COLUMNS = 200
+LONGEST_COLUMN = 200
 
-    def __init__(self, patterns: Iterable[str] = ()) -> None:
-        known = [one[:100] for one in patterns if one.strip("* ")][:100]
-        self._found = re.compile("|".join(translate(one) for one in known), re.I) if known else None
+
+def check_columns(columns: Sequence[str]) -> None:
+    """Raises Invalid with the limit."""
+    if len(columns) > MOST_COLUMNS:
+        text = f"A folder can have {MOST_COLUMNS} masked columns; these are {len(columns)}."
+        raise Invalid(text)
+    for one in columns:
+        if not 0 < len(one) <= LONGEST_COLUMN:
+            text = f"The name of a masked column has 1 to {LONGEST_COLUMN} characters: {one[:60]!r}"
+            raise Invalid(f"{text} has {len(one)}.")
+
+
+class Masks:
+    """The columns whose values a person keeps to themselves, by their names; case does not count.
+
+    Raises Invalid for what `check_columns` refuses: none is left out in silence.
+    """
+
+    def __init__(self, columns: Sequence[str] = ()) -> None:
+        check_columns(columns)
+        self._names = frozenset(one.casefold() for one in columns)
 
     def hide(self, name: str) -> bool:
         """Whether a person masked this name."""
-        return self._found is not None and self._found.match(name) is not None
+        return name.casefold() in self._names
 
     def why(self, name: str) -> str:
         """What is shown instead of the value of `name`; "" when it may be shown."""

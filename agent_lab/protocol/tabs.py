@@ -25,15 +25,17 @@ class TabRequest(Struct, frozen=True, tag="request", tag_field="type", omit_defa
     """`op` is read, insert, edit, delete, move, outputs or reveal; `fields` are what it takes:
 
     read         {cell_id?, outputs?: false}; gives nbformat JSON as it is in the tab, or that cell
-    insert       {cell: {id, cell_type, source, metadata}, after_cell_id}
+    insert       {cell: {id, cell_type, source, metadata, outputs?, execution_count?, attachments?},
+                  after_cell_id}
     edit         {cell_id, expected_source, source, cell_type?, metadata?}
     delete       {cell_id, expected_source}
     move         {cell_id, after_cell_id}
     outputs      {cell_id, expected_source?, outputs, execution_count, running, metadata?}
     reveal       {cell_id}
 
-    `after_cell_id` "" is the top, null the end. `metadata` is laid over the cell's, one key at a
-    time; `agent_lab` one level deeper.
+    What changes something gives {index, upgraded?: true}; `upgraded`: the notebook was of a format
+    that keeps no ids of cells, and is no more. `after_cell_id` "" is the top, null the end.
+    `metadata` is laid over the cell's, one key at a time; `agent_lab` one level deeper.
     """
 
     id: str

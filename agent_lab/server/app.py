@@ -186,7 +186,7 @@ class AgentLab(ExtensionApp):
         from agent_lab.server.watching import Watching
 
         assert self.serverapp is not None
-        self.watching = Watching(self.serverapp)
+        self.watching = Watching(self.serverapp, self.tabs)
         return self.watching
 
     def _started(self, task: asyncio.Task[Manager]) -> None:

@@ -118,8 +118,8 @@ async def read_dial(request: RouteHandler, session_id: str) -> object:
 )
 async def change_dial(request: RouteHandler, session_id: str) -> object:
     """Turn the dial of the session's folder; it holds at once for all sessions below it."""
-    from agent_lab.notebook.dial import check_columns
     from agent_lab.notebook.masks import check_patterns
+    from agent_lab.protocol.secrets import check_columns
 
     body = request.body(DialBody)
     check_patterns(body.masks or ())

@@ -81,6 +81,11 @@ class SessionsPage(_Page):
     """The list, and a session beside it or, on a phone, in its place: which one, the script reads
     from the address."""
 
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        """An address that is no UTF-8 names no session: the page says so, where tornado's answer
+        would be an empty one."""
+        return value.decode(errors="replace")
+
     @web.authenticated
     @authorized("read")  # type: ignore[untyped-decorator]  # it tells no types
     async def get(self, session_id: str = "") -> None:

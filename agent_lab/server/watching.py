@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent_lab.notebook.account import KernelAccount
+from agent_lab.notebook.folder import code_cells
 from agent_lab.protocol.errors import AgentLabError
 from agent_lab.protocol.events import Notebook, Notice
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     from jupyter_server.serverapp import ServerApp
 
+    from agent_lab.notebook.since import CellNow
+    from agent_lab.notebook.tabs import Tabs
     from agent_lab.notebook.watch import Watchable
     from agent_lab.sessions.manager import Manager
     from agent_lab.sessions.session import Session
@@ -36,8 +39,9 @@ LATER_SECONDS = (0.1, 1.0)
 class Watching:
     """What this server's kernels and notebooks do. `start` with the Manager, `stop` at the end."""
 
-    def __init__(self, serverapp: ServerApp) -> None:
+    def __init__(self, serverapp: ServerApp, tabs: Tabs) -> None:
         self._app = serverapp
+        self._tabs = tabs
         self._kernels: Any = serverapp.kernel_manager  # its methods tell no types
         self._events: Any = serverapp.event_logger
         self._manager: Manager | None = None
@@ -91,6 +95,17 @@ class Watching:
         """Where the notebook lies, when notebooks are files here."""
         root = getattr(self._app.contents_manager, "root_dir", None)
         return Path(root) / notebook if root else None
+
+    async def open_cells(self, notebook: str, /) -> list[CellNow] | None:
+        tab = self._tabs.holder(notebook)
+        if tab is None:
+            return None
+        try:
+            content = await tab.ask("read", outputs=False)
+        except AgentLabError as error:
+            return None if error.reason == "tab_gone" else []
+        cells = content.get("cells") if isinstance(content, dict) else None
+        return code_cells(cells if isinstance(cells, list) else [])
 
     # ------------------------------------------------------------ kernels
 

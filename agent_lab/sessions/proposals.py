@@ -96,21 +96,30 @@ def done_by(tool_call_id: str, events: Iterable[Event]) -> CellChange | None:
 
 
 def undoing(change: CellChange) -> CellChange:
-    """What puts the cell back as it was, if it still is what the change made of it.
+    """What puts the cell back as it was, where it still is what the change made of it; of a deleted
+    cell the source.
 
-    Raises Invalid `not_undoable` for a change that only a notebook's own undo takes back.
+    Raises Invalid `not_undoable` where the log does not say how it was.
     """
-    if change.operation == "edit" and change.old_source is not None:
-        return replace(change, old_source=change.new_source, new_source=change.old_source)
-    if change.operation == "insert":
-        return replace(
-            change,
-            operation="delete",
-            old_source=change.new_source,
-            new_source=None,
-            after_cell_id=None,
-        )
-    text = "Only a changed or added cell can be put back from here."
+    old, new = change.old_source, change.new_source
+    behind = change.old_after_cell_id
+    match change.operation:
+        case "edit" if old is not None:
+            before, after = change.old_cell_type or change.cell_type, change.cell_type
+            return replace(
+                change, old_source=new, new_source=old, cell_type=before, old_cell_type=after
+            )
+        case "insert":
+            return replace(
+                change, operation="delete", old_source=new, new_source=None, after_cell_id=None
+            )
+        case "delete" if old is not None and behind is not None:
+            return replace(
+                change, operation="insert", old_source=None, new_source=old, after_cell_id=behind
+            )
+        case "move" if behind is not None:
+            return replace(change, after_cell_id=behind, old_after_cell_id=change.after_cell_id)
+    text = "How this cell was before is not known any more. The notebook's own undo may know it."
     raise Invalid(text, "not_undoable")
 
 

@@ -1185,11 +1185,11 @@ class Session:
         the notebook is gone, Invalid where this cannot be taken back.
         """
         calls = self.tool_calls
-        back = proposals.undoing(change)
+        proposals.undoing(change)
         if calls is None:
             raise Invalid("There are no notebooks here.", "not_undoable")
         try:
-            await calls.take_back(back)
+            await calls.take_back(change)
         except (Conflict, NotFound) as error:
             if isinstance(error, NotFound) and error.reason != "cell_not_found":
                 text = f"The notebook {change.notebook} is not there any more."

@@ -116,7 +116,8 @@ class Tools(Protocol):
         ...
 
     async def take_back(self, host: Host, change: CellChange) -> None:
-        """Make a person's change of a cell. Raises Conflict `cell_changed`, NotFound."""
+        """Put a cell back as it was before a change that can be undone. Raises Conflict
+        `cell_changed`, NotFound."""
         ...
 
     def forget(self, session_id: str) -> None:

@@ -26,7 +26,7 @@ EFFECTS = [
     {
         "kind": "rebinds",
         "name": "df",
-        "detail": "DataFrame, 1204118 by 15, 134 MB, took 34 s to compute",
+        "detail": "DataFrame, 1,204,118 × 15, 134 MB, took 34 s to compute, in cell [2]",
         "certain": True,
     },
     {"kind": "writes", "name": "out.csv", "detail": "file", "certain": False},
@@ -83,6 +83,8 @@ def change(operation: str, cell: str, **fields: Any) -> Body:
         "old_source": None,
         "new_source": None,
         "after_cell_id": None,
+        "old_after_cell_id": None,
+        "old_cell_type": None,
         **fields,
     }
 

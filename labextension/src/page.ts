@@ -3,6 +3,7 @@
  * with a way back. The address says which session, so that a reload and a link lead there.
  */
 
+import { sessionAt } from './address.js';
 import { BrowserAlerts } from './alerts.js';
 import type { Answer } from './alerts.js';
 import { catalogue } from './catalogue.js';
@@ -158,10 +159,7 @@ function show(id: string | null): void {
 }
 
 function readAddress(): void {
-  const { pathname } = location;
-  const start = `${base}${PAGES}/`;
-  const id = pathname.startsWith(start) ? pathname.slice(start.length).replace(/\/$/, '') : '';
-  show(id ? decodeURIComponent(id) : null);
+  show(sessionAt(location.pathname, `${base}${PAGES}/`));
 }
 
 back.addEventListener('click', () => go(null));

@@ -44,7 +44,11 @@ export interface TerminalBlock {
   readonly output: string;
   readonly exit_code: number | null;
 }
-/** What becomes of one cell. Insert: `cell_id` is the id it will have. `after_cell_id` "": at the top. */
+/**
+ * What becomes of one cell. Insert: `cell_id` is the id it will have. `after_cell_id` "": at the top. What it
+ * takes to put the cell back is null in logs that were written before: `old_after_cell_id` is where a cell stood
+ * that is deleted or moved, `old_cell_type` what an edited one was.
+ */
 export interface CellChange {
   readonly operation: 'insert' | 'edit' | 'delete' | 'move';
   readonly notebook: string;
@@ -53,6 +57,8 @@ export interface CellChange {
   readonly old_source: string | null;
   readonly new_source: string | null;
   readonly after_cell_id: string | null;
+  readonly old_after_cell_id: string | null;
+  readonly old_cell_type: string | null;
 }
 export interface CellDiffBlock { readonly type: 'cell_diff'; readonly change: CellChange }
 export type ToolContent = ContentBlock | DiffBlock | TerminalBlock | CellDiffBlock;
@@ -157,14 +163,8 @@ export interface TurnUsage {
   readonly cost_usd: number | null;
   readonly cost_source: CostSource;
 }
-export interface SessionUsage {
+export interface SessionUsage extends TurnUsage {
   readonly turns: number;
-  readonly input_tokens: number;
-  readonly output_tokens: number;
-  readonly cache_read_tokens: number;
-  readonly cache_write_tokens: number;
-  readonly cost_usd: number | null;
-  readonly cost_source: CostSource;
   readonly context_used: number | null;
   readonly context_size: number | null;
 }
@@ -537,7 +537,7 @@ const contentBlock = tagged<ContentBlock>({
 const cellChange = struct<CellChange>({
   operation: oneOf('insert', 'edit', 'delete', 'move'), notebook: str, cell_id: str,
   cell_type: or(str, 'code'), old_source: or(orNull(str), null), new_source: or(orNull(str), null),
-  after_cell_id: or(orNull(str), null)
+  after_cell_id: or(orNull(str), null), old_after_cell_id: or(orNull(str), null), old_cell_type: or(orNull(str), null)
 });
 const toolContent = tagged<ToolContent>({
   text: textBlock,

@@ -19,8 +19,9 @@ import xarray as xr
 
 from agent_lab.kernel.expression import NotNamed
 from agent_lab.kernel.inspection import inspect_variable
+from agent_lab.protocol.errors import Invalid
 from agent_lab.protocol.reports import Inspection, Level
-from agent_lab.protocol.secrets import HIDDEN, MASKED, Masks
+from agent_lab.protocol.secrets import HIDDEN, LONGEST_COLUMN, MASKED, MOST_COLUMNS, Masks
 
 
 def inspected(
@@ -97,12 +98,12 @@ def test_each_level_tells_more() -> None:
 )
 def test_masked_columns_and_secrets_are_never_shown(table: Any) -> None:
     for level in ("schema", "summary", "sample", "full"):
-        found = inspected(table, level, ("*MAIL*",))
+        found = inspected(table, level, ("EMAIL",))
         assert not any(one in repr(found) for one in ("a@b", "pw1", "abcdefgh"))
         assert {one.name: one.hidden for one in found.columns} == {
             "email": MASKED, "Password": HIDDEN, "n": "", "note": "",
         }  # fmt: skip
-        column = inspected(table, level, ("*mail*",), name="v['email']")
+        column = inspected(table, level, ("email",), name="v['email']")
         assert "a@b" not in repr(column)
         assert column.notes == (MASKED,)
 
@@ -113,6 +114,44 @@ def test_a_column_that_was_taken_out_is_still_masked() -> None:
     indexed = inspected(frame.set_index("email"), "full", ("email",))
     assert "a@b" not in repr(indexed)
     assert indexed.rows == (("0", "1"),)
+
+
+LONG = "the " * 45 + "email"
+PAIR = ("person", "email")
+
+
+@pytest.mark.parametrize(
+    ("column", "mask"),
+    [("Email", "email"), (LONG, LONG), (PAIR, "email"), (PAIR, "person, email"), (7, "7")],
+    ids=["case", "long", "a part", "its parts", "a number"],
+)
+def test_a_column_is_masked_by_its_whole_name_in_its_table_and_out_of_it(
+    column: Any, mask: str
+) -> None:
+    frame = pd.DataFrame([["a@b.org", 1]], columns=pd.Index([column, "n"], tupleize_cols=False))
+    table = inspected(frame, "full", (mask,))
+    assert [one.hidden for one in table.columns] == [MASKED, ""]
+    column_alone = frame.iloc[:, 0]
+    assert inspected(column_alone, "full", (mask,)).notes == (MASKED,)
+    indexed = inspected(frame.set_index(column), "full", (mask,))
+    for found in (table, inspected(column_alone, "full", (mask,)), indexed):
+        assert "a@b" not in repr(found)
+    if type(column) is str:
+        alone = inspected(pl.Series(column, ["a@b.org"]), "full", (mask,))
+        assert alone.notes == (MASKED,)
+        assert "a@b" not in repr(alone)
+        for other in (pl.DataFrame({column: ["a@b.org"]}), pa.table({column: ["a@b.org"]})):
+            assert "a@b" not in repr(inspected(other, "full", (mask,)))
+    assert "a@b" in repr(inspected(frame.iloc[:, 0], "full"))
+
+
+def test_as_many_and_as_long_masks_as_the_dial_takes_and_no_more() -> None:
+    names = [f"c{number}".ljust(LONGEST_COLUMN, "x") for number in range(MOST_COLUMNS)]
+    for name in (names[0], names[-1]):
+        assert inspected(pd.Series(["a@b.org"], name=name), "full", tuple(names)).notes == (MASKED,)
+    for refused in ([*names, "one"], ["x" * (LONGEST_COLUMN + 1)], [""]):
+        with pytest.raises(Invalid, match="200"):
+            Masks(refused)
 
 
 def test_of_a_large_table_a_sample_is_read_in_time() -> None:

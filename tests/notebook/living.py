@@ -44,13 +44,15 @@ class Person:
 class Notebook:
     """A notebook with its kernel, and a session of ours."""
 
-    def __init__(self, server: Server, app: Any, path: str, jupyter_session: Json) -> None:
+    def __init__(
+        self, server: Server, app: Any, path: str, kernel_id: str, id: str = "", jupyter: str = ""
+    ) -> None:
         self.server = server
         self.app = app
         self.path = path
-        self.jupyter_session: str = jupyter_session["id"]
-        self.kernel_id: str = jupyter_session["kernel"]["id"]
-        self.id = ""
+        self.jupyter_session = jupyter
+        self.kernel_id = kernel_id
+        self.id = id
 
     @property
     def manager(self) -> Any:
@@ -94,7 +96,8 @@ async def start(server: Server, app: Any, path: str = "eda.ipynb", kernel: str =
     new = {"path": path, "name": "", "type": "notebook", "kernel": {"name": kernel}}
     answer = await server.fetch("POST", f"{server.url}api/sessions", new)
     assert answer.status == 201, answer.body
-    notebook = Notebook(server, app, path, answer.json)
+    kernel_id, jupyter = answer.json["kernel"]["id"], answer.json["id"]
+    notebook = Notebook(server, app, path, kernel_id, jupyter=jupyter)
     if opened:
         await notebook.open()
     return notebook

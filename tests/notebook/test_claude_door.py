@@ -17,7 +17,7 @@ from agent_lab.demo.script import Reply, Script, answer, load_script
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.events import ImageBlock, ToolCall, ToolCallUpdate
 from tests.notebook.conftest import Bind
-from tests.notebook.lab import Bonded
+from tests.notebook.lab import Bonded, write
 from tests.sessions.living import Reader, send
 
 
@@ -115,6 +115,23 @@ async def test_an_edit_waits_for_a_person_and_keeps_its_diff(lab: Bonded) -> Non
     assert (mark["session"], mark["turn"], mark["agent"]) == (lab.session.id, turn, "claude")
     contents = [c.content for c in calls(reader) if c.content]
     assert contents[-1][0].change.new_source == "a = 2"  # type: ignore[union-attr]
+
+
+async def test_a_change_tells_where_the_cell_stood_when_it_was_made(bind: Bind) -> None:
+    lab = await bind("a", "b", "c")
+    reader = await Reader(lab.session).start()
+    turn = await send(lab.session, "delete c2")
+    request = await reader.permission(turn)
+    assert request.change is not None
+    assert request.change.old_after_cell_id == "c1"
+    content = lab.saved()
+    del content["cells"][1]
+    write(lab.root / "eda.ipynb", content)
+    answer = AnswerPermission(request_id=request.request_id, option_id="accept")
+    await lab.session.answer(answer)
+    assert "Deleted cell c2" in await done(reader, turn)
+    contents = [c.content for c in calls(reader) if c.content]
+    assert contents[-1][0].change.old_after_cell_id == "c0"  # type: ignore[union-attr]
 
 
 async def test_a_rejection_reaches_the_model_and_the_call_is_cancelled(lab: Bonded) -> None:

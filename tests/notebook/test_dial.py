@@ -97,8 +97,9 @@ PANDAS = """     name        ssn  amount
 MARKDOWN = "| name | ssn |\n|---|---|\n| Ada | 123-45-67 |\n"
 
 
-def test_a_columns_values_are_hidden_in_tables() -> None:
-    dial = Dial("full", columns=("ssn",))
+@pytest.mark.parametrize("column", ["ssn", "SSN"])
+def test_a_columns_values_are_hidden_in_tables(column: str) -> None:
+    dial = Dial("full", columns=(column,))
     for text in (PANDAS, MARKDOWN):
         [out] = let_out(dial, Result("outputs", (TextBlock(text),))).content
         assert isinstance(out, TextBlock)

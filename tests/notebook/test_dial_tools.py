@@ -88,6 +88,27 @@ async def test_masked_columns_and_patterns_leave_nowhere(bind: Bind) -> None:
     assert "North" in told
 
 
+async def test_every_mask_that_the_dial_takes_holds_for_a_column_alone(bind: Bind) -> None:
+    lab = await made(bind)
+    await lab.fine("run_code", code="wages = people['salary']; other = people['salary'] * 1")
+    others = [f"column {number}".ljust(200, "*") for number in range(199)]
+    path = f"sessions/{lab.session.id}/dial"
+    refused = await lab.server.call("PATCH", path, {"columns": [*others, "salary", "one more"]})
+    assert refused.status == 400
+    assert "200 masked columns; these are 201" in refused.json["message"]
+    await lab.dial(columns=[*others, "salary"])
+    told = [
+        await lab.tool("inspect_variable", name="wages"),
+        await lab.tool("inspect_variable", name="other"),
+        await lab.tool("inspect_variable", name="people['salary']"),
+        await lab.tool("inspect_variable", name="people"),
+        await lab.tool("run_code", code="wages"),
+        await lab.tool("list_variables"),
+    ]
+    assert not any("1234" in one.text for one in told)
+    assert all("masked" in one.text for one in told[:4])
+
+
 async def test_pages_of_long_outputs_leave_by_the_dial(bind: Bind) -> None:
     lab = await made(bind)
     # A private key whose beginning is on one page and whose end on the next.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent_lab.notebook.effects import durations, effects
+from agent_lab.notebook.effects import Took, durations, effects
 from agent_lab.protocol.reports import Variable
 
 KNOWN = (
@@ -134,9 +134,22 @@ def test_a_cell_is_read_rightly(code: str, expected: str) -> None:
 
 
 def test_what_is_lost_is_told_with_its_size_and_the_time_it_took() -> None:
-    took = durations([("df = load()", 95.0), ("df = load()\nx = 1", 312.0)])
+    took = durations([("df = load()", Took(95.0, 3)), ("df = load()\nx = 1", Took(312.0, 12))])
     (effect,) = effects("df = None", KNOWN, took)
-    assert effect.detail == "DataFrame, 1000000 by 12, 96 MB, took 5 min to compute"
+    times = "\N{MULTIPLICATION SIGN}"
+    made = "took 5 min to compute, in cell [12]"
+    assert effect.detail == f"DataFrame, 1,000,000 {times} 12, 96 MB, {made}"
+    (effect,) = effects("items = []", KNOWN, {"items": Took(41.2)})
+    assert effect.detail == "list, 3 items, took 41 s to compute"
+
+
+@pytest.mark.parametrize(
+    ("size", "said"),
+    [(1_204_000_000, "1.2 GB"), (999_700, "1 MB"), (134_100_000, "134 MB"), (2_050, "2.05 kB")],
+)
+def test_sizes_are_told_as_people_say_them(size: int, said: str) -> None:
+    (effect,) = effects("df = 1", [Variable("df", "pandas.DataFrame", "table", size=size)])
+    assert effect.detail == f"DataFrame, {said}"
 
 
 def test_a_second_name_is_told_for_what_it_is() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import psutil
@@ -73,13 +74,18 @@ async def answer(lab: Bonded, request: PermissionRequest, option: str, **more: A
 
 
 async def test_what_code_would_do_is_told_before_it_is_allowed(bind: Bind) -> None:
-    lab = await ready(bind, "a = 41")
+    lab = await ready(bind, "import time; time.sleep(0.2); large = {}")
     await lab.fine("run_code", code="import time; time.sleep(0.2); big = list(range(1000))")
+    await lab.fine("run_cell", cell_id="c0")
+    count = lab.saved()["cells"][0]["execution_count"]
     reader = await Reader(lab.session).start()
-    turn = await send(lab.session, "run: big = 1\nopen('x.txt', 'w')")
+    turn = await send(lab.session, "run: big = large = 1\nopen('x.txt', 'w')")
     request = await reader.permission(turn)
     found = {(one.kind, one.name): one.detail for one in await effects(reader, request)}
-    assert "1,000" in found["rebinds", "big"] or "1000" in found["rebinds", "big"]
+    assert re.fullmatch(
+        r"list, 1,000 items, [\d.]+ kB, took 0\.[2-9]\d* s to compute", found["rebinds", "big"]
+    )
+    assert found["rebinds", "large"].endswith(f" s to compute, in cell [{count}]")
     assert any(kind == "writes" and "x.txt" in name for kind, name in found)
     await answer(lab, request, "reject_once")
     await done(reader, turn)

@@ -151,8 +151,9 @@ def test_another_kernels_own_words_are_taken(tmp_path_factory: pytest.TempPathFa
         assert "square root" in found.text
         assert "\x1b" not in found.text
         assert "abcdefghij" not in other.do(inspect_variable(other.manager, "token")).text
-        hidden = other.do(inspect_variable(other.manager, "math.sqrt", "full", ["sqrt"]))
-        assert (hidden.text, hidden.notes) == ("", ("not shown: masked",))
+        for mask in ("sqrt", "SQRT", "math.sqrt"):
+            hidden = other.do(inspect_variable(other.manager, "math.sqrt", "full", [mask]))
+            assert (hidden.text, hidden.notes) == ("", ("not shown: masked",))
         assert not other.do(inspect_variable(other.manager, "math.sqrt", "schema")).text
 
 

@@ -4,12 +4,14 @@ is none that answers."""
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from agent_lab.notebook.document import source_of
 from agent_lab.notebook.provenance import source_hash
 from tests.notebook.conftest import Bind
-from tests.notebook.lab import Bonded
+from tests.notebook.lab import Bonded, write
+from tests.notebook.living import Notebook, heard, person_at
 from tests.notebook.page import held, opened
 
 SLOW = "import time\nfor n in range(4):\n    print(n, flush=True); time.sleep(0.6)"
@@ -35,6 +37,32 @@ async def test_cells_are_read_and_changed_in_the_tab_and_the_file_stays(lab: Bon
         await lab.fine("delete_cell", cell_id="c0")
         assert sources(page.content) == ["a + 2", "new = 1"]
         assert lab.saved() == before
+
+
+async def test_cells_edited_in_the_tab_are_told_before_they_are_saved(lab: Bonded) -> None:
+    notebook = Notebook(lab.server, lab.app, "eda.ipynb", lab.kernel_id, lab.session.id)
+    async with person_at(notebook) as person, opened(lab) as page:
+        await heard(notebook, person)
+        count = (await person.run("a = 41"))["content"]["execution_count"]
+        await person.run("a + 2")
+        await notebook.until(lambda text: "a + 2" in text)
+        page.cell("c0")["execution_count"] = count
+        page.cell("c1").update(execution_count=count + 1, source="a + 2")
+        # What lies in the file is not what the person sees.
+        content = lab.saved()
+        content["cells"][1]["execution_count"] = count + 1
+        write(lab.root / "eda.ipynb", content)
+        assert "edited" not in await notebook.text()
+        page.cell("c0")["source"] = "a = 40"
+        told = f"cells edited since they ran: c0 (ran as [{count}])"
+        assert told in await notebook.until(lambda text: "edited" in text)
+        # A page that sleeps holds no prompt up, and the file is not taken for it.
+        page.asleep = True
+        began = time.monotonic()
+        assert "edited" not in await notebook.text()
+        assert time.monotonic() - began < 3
+    told = f"cells edited since they ran: c1 (ran as [{count + 1}])"
+    assert told in await notebook.until(lambda text: "edited" in text)
 
 
 async def test_a_running_cell_shows_so_with_its_outputs_and_ends(bind: Bind) -> None:

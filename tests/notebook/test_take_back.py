@@ -85,3 +85,29 @@ async def test_what_was_not_done_cannot_be_taken_back(bind: Bind) -> None:
         refused = await undo(lab, one)
         assert refused.status == 404, refused
     assert source_of(cell(lab)) == "a = 41"
+
+
+def sources(lab: Bonded) -> list[str]:
+    return [source_of(one) for one in lab.saved()["cells"]]
+
+
+async def test_a_deleted_cell_is_put_back_where_it_stood(bind: Bind) -> None:
+    lab = await bind("a = 1", "b = 2", "c = 3")
+    call = await changed(lab, "delete c1")
+    assert sources(lab) == ["a = 1", "c = 3"]
+    assert (await undo(lab, call)).status == 200
+    assert sources(lab) == ["a = 1", "b = 2", "c = 3"]
+    assert cell(lab, 1)["id"] == "c1"
+    assert (await undo(lab, call)).status == 409
+
+
+async def test_a_moved_cell_goes_back_unless_it_was_moved_again(bind: Bind) -> None:
+    lab = await bind("a = 1", "b = 2", "c = 3")
+    call = await changed(lab, "move c0 behind c2")
+    assert sources(lab) == ["b = 2", "c = 3", "a = 1"]
+    assert (await undo(lab, call)).status == 200
+    assert sources(lab) == ["a = 1", "b = 2", "c = 3"]
+    await changed(lab, "move c0 behind c1")
+    refused = await undo(lab, call)
+    assert (refused.status, refused.json["reason"]) == (409, "cell_changed")
+    assert sources(lab) == ["b = 2", "a = 1", "c = 3"]

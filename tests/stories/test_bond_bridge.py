@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from agent_lab.notebook.document import upgrade
 from tests.stories.bond import (
     ask,
     asking_lab,
@@ -103,6 +104,65 @@ def test_undo_takes_each_change_back(lab: Lab, page: Page) -> None:
     assert sources(lab, name) == ["second = 2", "first = 99"]
     command(page, "notebook:undo-cell-action")
     assert sources(lab, name) == ["first = 99", "second = 2"]
+
+
+def test_cells_of_an_old_notebook_keep_their_ids(lab: Lab, page: Page) -> None:
+    name = "old.ipynb"
+    file = write_notebook(lab, "old", "a = 1", "a = 1", {"source": "# T", "cell_type": "markdown"})
+    content = json.loads(file.read_text()) | {"nbformat_minor": 4}
+    for cell in content["cells"]:
+        del cell["id"]
+    file.write_text(json.dumps(content))
+    upgrade(content)  # as the tools read the file
+    ids = [cell["id"] for cell in content["cells"]]
+
+    def seen() -> list[str]:
+        held(lab, name)
+        return [cell["id"] for cell in done(lab, name, "read")["cells"]]
+
+    open_lab(page, lab, "old", name)
+    dirty = page.locator(".jp-mod-current.jp-mod-dirty")
+    idle(page)
+    assert seen() == ids
+    command(page, "docmanager:save")  # with what JupyterLab notes of the kernel's language
+    expect(dirty).to_have_count(0)
+    page.reload()
+    settle(page)
+    idle(page)
+    assert seen() == ids
+    expect(dirty).to_have_count(0)
+    # What a person edits and saves stays of that format; the cells that are as they were are known.
+    cells = page.locator(".jp-Notebook .jp-Cell")
+    source_of(cells.nth(0)).click()
+    page.keyboard.press("End")
+    page.keyboard.type("1")
+    expect(dirty).to_have_count(1)
+    assert seen() == ids
+    command(page, "docmanager:save")
+    expect(dirty).to_have_count(0)
+    assert json.loads(file.read_text())["nbformat_minor"] == 4
+    page.reload()
+    settle(page)
+    until(lambda: seen()[2] == ids[2])
+    ids = seen()
+    command(page, "docmanager:reload")
+    until(lambda: seen() == ids)
+
+    # With an agent's first change they are written down, and hold whatever becomes of the cells.
+    edit = {"cell_id": ids[1], "expected_source": "a = 1", "source": "b = 2"}
+    assert done(lab, name, "edit", **edit) == {"index": 1, "upgraded": True}
+    assert done(lab, name, "edit", **edit | {"expected_source": "b = 2", "source": "b = 3"}) == {
+        "index": 1
+    }
+    assert seen() == ids
+    command(page, "docmanager:save")
+    expect(dirty).to_have_count(0)
+    saved = json.loads(file.read_text())
+    assert ([cell["id"] for cell in saved["cells"]], saved["nbformat_minor"]) == (ids, 5)
+    page.reload()
+    settle(page)
+    idle(page)
+    assert seen() == ids
 
 
 def test_a_cell_that_runs_shows_it_and_its_outputs_grow(lab: Lab, page: Page) -> None:

@@ -12,6 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.stories.bond import (
     command,
+    done,
     idle,
     open_notebook,
     run,
@@ -28,6 +29,8 @@ from tests.stories.test_access import in_each_theme
 from tests.stories.test_notebook import SIDE_BAR
 
 pytestmark = pytest.mark.story
+
+MARKED = {"tags": ["kept"]}
 
 _numbers = itertools.count()
 
@@ -127,6 +130,58 @@ def test_a_change_is_accepted_at_its_cell_and_undone(lab: Lab, page: Page) -> No
     expect(undo).to_have_count(0)
     line.get_by_role("button").first.click()
     expect(line.locator(".al-added")).to_have_text("+y = 3")
+
+
+def test_deleted_moved_and_retyped_cells_are_put_back(lab: Lab, page: Page) -> None:
+    name = fresh("back")
+    cells = open_notebook(
+        page, lab, name, "a = 1", {"source": "b = 2\nb", "metadata": MARKED}, "c = 3"
+    )
+    idle(page)
+    run(page, cells.nth(1))
+    expect(cells.nth(1).locator(".jp-OutputArea-output")).to_have_text("2")
+    before = done(lab, f"{name}.ipynb", "read")["cells"]
+    command(page, "agent-lab:open-notebook")
+    panel = beside(page)
+    undo = panel.log.get_by_role("button", name="Undo", exact=True)
+
+    def change(asked: str, title: str) -> None:
+        panel.ask(asked)
+        choose(proposal(panel.log, title), "Accept")
+        panel.status("Idle")
+
+    change("delete c1", "Delete cell [1]?")
+    expect(cells).to_have_count(2)
+    expect(undo).to_have_attribute("title", "Put the cell back as it was")
+    undo.click()
+    expect(cells).to_have_count(3)
+    assert done(lab, f"{name}.ipynb", "read")["cells"] == before
+    expect(undo).to_have_count(0)
+
+    change("move c0 behind c2", "Move cell c0 below c2?")
+    assert sources(lab, f"{name}.ipynb") == ["b = 2\nb", "c = 3", "a = 1"]
+    undo.click()
+    assert done(lab, f"{name}.ipynb", "read")["cells"] == before
+    expect(undo).to_have_count(0)
+
+    change("text c2: # C", "Change cell c2?")
+    expect(cells.nth(2).get_by_role("heading", name="C")).to_be_visible()
+    undo.click()
+    expect(source_of(cells.nth(2))).to_have_text("c = 3")
+    assert [cell["cell_type"] for cell in done(lab, f"{name}.ipynb", "read")["cells"]] == [
+        "code"
+    ] * 3
+
+    # A page that did not see the cell go has its source and its place from the log.
+    change("delete c0", "Delete cell c0?")
+    expect(cells).to_have_count(2)
+    command(page, "docmanager:save")
+    expect(page.locator(".jp-mod-current.jp-mod-dirty")).to_have_count(0)
+    page.reload()
+    settle(page)
+    expect(undo).to_have_attribute("title", "Put the cell back, without its outputs")
+    undo.click()
+    assert sources(lab, f"{name}.ipynb") == ["a = 1", "b = 2\nb", "c = 3"]
 
 
 def test_a_rejection_with_its_reason_reaches_the_agent(lab: Lab, page: Page) -> None:

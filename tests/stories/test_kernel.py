@@ -65,6 +65,45 @@ def test_the_magic_alone_status_and_stop(lab: Lab, page: Page) -> None:
     panel.a_b_c()
 
 
+def test_the_chat_beside_a_notebook_follows_to_its_new_session(lab: Lab, page: Page) -> None:
+    cells = open_notebook(
+        page, lab, "follows",
+        "%agent --new --no-context another", "%agent --new --no-context and another",
+        "%agent sessions",
+    )  # fmt: skip
+    panel = beside(page)
+    panel.answers("the first")
+    panel.box.click()
+    run(page, cells.nth(0))
+    panel.says("Answer to: another")
+    expect(panel.log).not_to_contain_text("the first")
+    panel.status("Idle")
+
+    # What a person has begun to write is for the session that they see.
+    panel.box.fill("not yet sent")
+    run(page, cells.nth(1))
+    newer = panel.region.get_by_role("status", name="New session")
+    expect(newer).to_contain_text("This notebook has a new session.")
+    expect(panel.box).to_have_value("not yet sent")
+    expect(panel.log).not_to_contain_text("and another")
+    newer.get_by_role("button", name="Show it").click()
+    panel.says("Answer to: and another")
+    expect(panel.box).to_be_focused()
+    expect(panel.box).to_have_value("")
+    panel.status("Idle")
+
+    # Back to the second, by what the list calls it.
+    second = next(s for s in lab.sessions() if s["title"] == "another")
+    source = cells.nth(2).locator(".cm-content")
+    source.click()
+    page.keyboard.press("Control+a")
+    page.keyboard.insert_text(f"%agent resume {second['id'][:8]}")
+    run(page, cells.nth(2))
+    panel.says("Answer to: another")
+    expect(panel.log).not_to_contain_text("and another")
+    expect(panel.box).to_have_value("not yet sent")
+
+
 def test_two_chats_of_one_session(lab: Lab, page: Page) -> None:
     cells = open_notebook(page, lab, "two", CHAT)
     run(page, cells.nth(0))

@@ -123,6 +123,18 @@ def test_back_forward_and_a_link(lab: Lab, page: Page) -> None:
     assert lab.sessions()[0]["id"] == second
 
 
+@pytest.mark.parametrize("id", ["%zz", "%E0%A4%A", "100%25", "nobody"])
+def test_an_address_of_no_session_breaks_nothing(lab: Lab, page: Page, id: str) -> None:
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    make_session(lab, "The one there is")
+    page.goto(f"{lab.url}agent-lab/sessions?token={TOKEN}")
+    page.goto(f"{lab.url}agent-lab/sessions/{id}")
+    expect(page.get_by_text("This session no longer exists")).to_be_visible()
+    expect(page.get_by_text("The one there is").first).to_be_visible()
+    assert faults == []
+
+
 def test_a_phone(lab: Lab, phone: Page) -> None:
     made = make_session(lab, "On the way")
     ask_in(lab, made, "bash: touch by-thumb", wait=False)

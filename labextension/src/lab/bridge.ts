@@ -4,7 +4,7 @@ import type { DocumentRegistry } from '@jupyterlab/docregistry';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import type { NotebookPanel } from '@jupyterlab/notebook';
 
-import { perform, Refusal } from './tabOps';
+import { nameCells, perform, Refusal } from './tabOps';
 import type { Fields } from './tabOps';
 import { IChats } from './tokens';
 
@@ -75,7 +75,14 @@ class Bridge {
     });
     sessionContext.kernelChanged.connect(report);
     panel.disposed.connect(report);
-    void context.ready.then(report);
+    const name = () => {
+      nameCells(panel);
+    };
+    context.fileChanged.connect(name);
+    void context.ready.then(() => {
+      name();
+      report();
+    });
     if (!this._socket && this._retry === undefined && !this._refused) {
       this._connect();
     }

@@ -1,14 +1,13 @@
 /** Plugin: what a cell's and an output's context menu can ask of the agent; the same in the command palette. */
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
-import type { ICellModel } from '@jupyterlab/cells';
 import { INotebookTracker } from '@jupyterlab/notebook';
-import type { NotebookPanel } from '@jupyterlab/notebook';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { cellChip, outputChip, revealChat, sendNow } from './asking';
 import { CommandIDs } from './commands';
-import { activate, MEANT, meantCell } from './meantCell';
+import { addCellCommand } from './meantCell';
+import type { CellCommand, MeantCell } from './meantCell';
 import { IChats, INotebookChats, ISplits } from './tokens';
 
 const OUTPUT = 'jp-OutputArea-child';
@@ -30,7 +29,6 @@ export const cellMenus: JupyterFrontEndPlugin<void> = {
   ) {
     const trans = (translator ?? nullTranslator).load('agent_lab');
     const reveal = revealChat(sidebar, splits);
-    const { commands } = app;
 
     /** The output under the pointer; null for all of the cell's. */
     const pointed = (): number | null => {
@@ -40,69 +38,48 @@ export const cellMenus: JupyterFrontEndPlugin<void> = {
       return index === -1 ? null : index;
     };
 
-    const add = (
-      id: string,
-      label: string,
-      caption: string,
-      execute: (notebook: NotebookPanel, model: ICellModel, atPointer: boolean) => void,
-      isEnabled: (model: ICellModel) => boolean
-    ) => {
-      commands.addCommand(id, {
-        label,
-        caption,
-        isEnabled: args => {
-          const found = meantCell(app, notebooks, args);
-          return found !== null && isEnabled(found.cell.model);
-        },
-        execute: args => {
-          const found = meantCell(app, notebooks, args);
-          if (found) {
-            activate(found);
-            execute(found.notebook, found.cell.model, args['pointer'] === true);
-          }
-        },
-        describedBy: MEANT
-      });
-      palette?.addItem({ command: id, category: trans.__('Agent') });
+    const listed = palette && { items: palette, category: trans.__('Agent') };
+    const add = (command: CellCommand) => {
+      addCellCommand(app, notebooks, listed, command);
     };
+    const written = ({ cell: { model } }: MeantCell) => model.sharedModel.getSource().trim() !== '';
 
-    const written = (model: ICellModel) => model.sharedModel.getSource().trim() !== '';
-
-    add(
-      CommandIDs.askCell,
-      trans.__('Ask Agent About This Cell'),
-      trans.__('Put this cell beside your next message to the agent'),
-      (notebook, model) => {
+    add({
+      id: CommandIDs.askCell,
+      label: trans.__('Ask Agent About This Cell'),
+      caption: trans.__('Put this cell beside your next message to the agent'),
+      execute: ({ notebook, cell }) => {
         const chat = reveal(notebook);
-        chat.addContext(cellChip(trans, notebook, model));
+        chat.addContext(cellChip(trans, notebook, cell.model));
         chat.focus();
       },
-      written
-    );
-    add(
-      CommandIDs.explainCell,
-      trans.__('Explain With Agent'),
-      trans.__('Ask the agent what this cell does'),
-      (notebook, model) => {
-        const chip = cellChip(trans, notebook, model);
+      isEnabled: written
+    });
+    add({
+      id: CommandIDs.explainCell,
+      label: trans.__('Explain With Agent'),
+      caption: trans.__('Ask the agent what this cell does'),
+      execute: ({ notebook, cell }) => {
+        const chip = cellChip(trans, notebook, cell.model);
         void sendNow(chats.client, reveal(notebook), trans.__('Explain this cell.'), [chip], chip.source);
       },
-      written
-    );
-    add(
-      CommandIDs.sendOutput,
-      trans.__('Send Output to Agent'),
-      trans.__('Put this output beside your next message to the agent'),
-      (notebook, model, atPointer) => {
-        const chip = outputChip(trans, notebook, model, atPointer ? pointed() : null);
+      isEnabled: written
+    });
+    add({
+      id: CommandIDs.sendOutput,
+      label: trans.__('Send Output to Agent'),
+      caption: trans.__('Put this output beside your next message to the agent'),
+      execute: ({ notebook, cell }, atPointer) => {
+        const chip = outputChip(trans, notebook, cell.model, atPointer ? pointed() : null);
         if (chip) {
           const chat = reveal(notebook);
           chat.addContext(chip);
           chat.focus();
         }
       },
-      model => model.type === 'code' && (model.sharedModel as { outputs?: unknown[] }).outputs?.length !== 0
-    );
-    palette?.addItem({ command: CommandIDs.fixError, category: trans.__('Agent') });
+      isEnabled: ({ cell: { model } }) =>
+        model.type === 'code' && (model.sharedModel as { outputs?: unknown[] }).outputs?.length !== 0
+    });
+    listed?.items.addItem({ command: CommandIDs.fixError, category: listed.category });
   }
 };

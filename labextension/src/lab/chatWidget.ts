@@ -122,6 +122,21 @@ export class ChatWidget extends Widget {
     }
   }
 
+  /** Show another session at once where nothing is written, runs or waits; else offer it. */
+  follow(session: Session): void {
+    const show = () => {
+      if (this.node.contains(document.activeElement)) {
+        this._wantsFocus = true;
+      }
+      void this.open(() => Promise.resolve(session));
+    };
+    if (this._handle && !this._handle.quiet) {
+      this._handle.offer(show);
+    } else {
+      show();
+    }
+  }
+
   /** Put a chip into the composer, as soon as there is one; nothing is sent. */
   addContext(item: ContextItem): void {
     if (this._handle) {

@@ -14,7 +14,7 @@ import { button } from './card';
 import { RefusedError } from './client';
 import type { Client, Session } from './client';
 import { CommandIDs } from './commands';
-import { activate, MEANT, meantCell } from './meantCell';
+import { addCellCommand } from './meantCell';
 import { IChats, INotebookChats, ISplits } from './tokens';
 import { turnEvents, wordsOf } from './turnEvents';
 
@@ -260,21 +260,18 @@ export const inlinePrompt: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load('agent_lab');
     const reveal = revealChat(sidebar, splits);
     const open = new WeakMap<Cell, InlinePrompt>();
-    app.commands.addCommand(CommandIDs.changeCell, {
+    addCellCommand(app, notebooks, palette && { items: palette, category: trans.__('Agent') }, {
+      id: CommandIDs.changeCell,
       label: trans.__('Change This Cell With Agent…'),
       caption: trans.__('Say at the cell what should be different'),
-      isEnabled: args => meantCell(app, notebooks, args) !== null,
-      execute: args => {
-        const found = meantCell(app, notebooks, args);
-        if (!found || !(found.cell.layout instanceof PanelLayout)) {
-          return;
-        }
-        activate(found);
-        const { cell, notebook } = found;
-        const { layout } = found.cell;
+      execute: ({ cell, notebook }) => {
+        const { layout } = cell;
         const known = open.get(cell);
         if (known && !known.isDisposed) {
           known.focus();
+          return;
+        }
+        if (!(layout instanceof PanelLayout)) {
           return;
         }
         const prompt = new InlinePrompt({ client, notebook, cell, reveal, trans });
@@ -283,9 +280,7 @@ export const inlinePrompt: JupyterFrontEndPlugin<void> = {
         const input = layout.widgets.findIndex(({ node }) => node.classList.contains('jp-Cell-inputWrapper'));
         layout.insertWidget(input + 1, prompt);
         prompt.focus();
-      },
-      describedBy: MEANT
+      }
     });
-    palette?.addItem({ command: CommandIDs.changeCell, category: trans.__('Agent') });
   }
 };

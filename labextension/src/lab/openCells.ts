@@ -3,15 +3,66 @@ import { isCodeCellModel } from '@jupyterlab/cells';
 import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 
 import type { CellChange } from '../protocol';
-import type { OpenCells } from '../view/host';
+import type { OpenCells, Undoable } from '../view/host';
 
-import { perform, Refusal } from './tabOps';
+import { deletedCell, perform, Refusal } from './tabOps';
+import type { Fields } from './tabOps';
 
 /** "[7]"; undefined for a cell that has not run, or is not there. */
 export function nameOf(panel: NotebookPanel, cellId: string): string | undefined {
   const model = panel.content.widgets.find(cell => cell.model.id === cellId)?.model;
   const count = model && isCodeCellModel(model) ? model.executionCount : null;
   return count === null ? undefined : `[${String(count)}]`;
+}
+
+interface TakingBack {
+  readonly op: 'delete' | 'edit' | 'insert' | 'move';
+  readonly fields: Fields;
+  readonly much: Undoable;
+}
+
+/** What takes a change back; undefined where the notebook is no longer what the change made of it. */
+function takingBack(panel: NotebookPanel, change: CellChange): TakingBack | undefined {
+  const { cell_id, cell_type, new_source, old_after_cell_id, old_cell_type, old_source, operation } = change;
+  const cells = panel.content.model?.sharedModel.cells ?? [];
+  const at = cells.findIndex(cell => cell.getId() === cell_id);
+  const cell = cells[at];
+  const place = { cell_id, after_cell_id: old_after_cell_id };
+  const isThere = old_after_cell_id === '' || cells.some(each => each.getId() === old_after_cell_id);
+  switch (operation) {
+    case 'insert':
+      return cell && cell.getSource() === new_source
+        ? { op: 'delete', fields: { cell_id, expected_source: new_source }, much: 'whole' }
+        : undefined;
+    case 'edit': {
+      const retyped = old_cell_type !== null && old_cell_type !== cell_type;
+      return cell && old_source !== null && (old_source !== new_source || retyped) && cell.getSource() === new_source &&
+          (!retyped || cell.cell_type === cell_type)
+        ? {
+            op: 'edit',
+            fields: { cell_id, expected_source: new_source, source: old_source, unmark: true, ...(retyped ? { cell_type: old_cell_type } : {}) },
+            much: 'whole'
+          }
+        : undefined;
+    }
+    case 'delete': {
+      const kept = deletedCell(panel, cell_id);
+      const whole = kept?.['source'] === old_source ? kept : undefined;
+      return !cell && isThere && old_source !== null
+        ? {
+            op: 'insert',
+            fields: { cell: whole ?? { id: cell_id, cell_type, source: old_source }, ...place },
+            much: whole || cell_type !== 'code' ? 'whole' : 'source'
+          }
+        : undefined;
+    }
+    case 'move': {
+      const behind = at > 0 ? cells[at - 1]?.getId() : '';
+      return cell && isThere && behind === change.after_cell_id && behind !== old_after_cell_id
+        ? { op: 'move', fields: place, much: 'whole' }
+        : undefined;
+    }
+  }
 }
 
 export function openCells(notebooks: INotebookTracker): OpenCells {
@@ -44,16 +95,9 @@ export function openCells(notebooks: INotebookTracker): OpenCells {
   });
 
   const find = (path: string): NotebookPanel | undefined => notebooks.find(panel => panel.context.localPath === path);
-  const sourceOf = ({ notebook, cell_id }: CellChange): string | undefined =>
-    find(notebook)?.content.model?.sharedModel.cells.find(cell => cell.getId() === cell_id)?.getSource();
-
-  const canUndo = (change: CellChange): boolean | undefined => {
-    const { operation, notebook, old_source, new_source } = change;
-    if (!find(notebook)) {
-      return undefined;
-    }
-    const known = operation === 'insert' || (operation === 'edit' && old_source !== null && old_source !== new_source);
-    return known && new_source !== null && sourceOf(change) === new_source;
+  const canUndo = (change: CellChange): Undoable | undefined => {
+    const panel = find(change.notebook);
+    return panel && (takingBack(panel, change)?.much ?? 'no');
   };
   return {
     name: (notebook, cellId) => {
@@ -63,17 +107,12 @@ export function openCells(notebooks: INotebookTracker): OpenCells {
     canUndo,
     undo: change => {
       const panel = find(change.notebook);
-      if (!panel || !canUndo(change)) {
+      const back = panel && takingBack(panel, change);
+      if (!back) {
         return false;
       }
-      const { cell_id, new_source, old_source, operation } = change;
-      const fields = { cell_id, expected_source: new_source };
       try {
-        if (operation === 'insert') {
-          perform(panel, 'delete', fields);
-        } else {
-          perform(panel, 'edit', { ...fields, source: old_source, unmark: true });
-        }
+        perform(panel, back.op, back.fields);
       } catch (error) {
         if (error instanceof Refusal) {
           return false; // locked meanwhile

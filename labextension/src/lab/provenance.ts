@@ -11,7 +11,7 @@ import type { Client } from './client';
 import { CommandIDs } from './commands';
 import { describeMark, readMark } from './marks';
 import type { Author, Mark } from './marks';
-import { activate, MEANT, meantCell } from './meantCell';
+import { addCellCommand } from './meantCell';
 import { IChats } from './tokens';
 
 const KEY = 'agent_lab';
@@ -116,18 +116,12 @@ export const provenance: JupyterFrontEndPlugin<void> = {
         });
       }
     };
-    app.commands.addCommand(CommandIDs.whoWrote, {
+    const listed = palette && { items: palette, category: trans.__('Agent') };
+    addCellCommand(app, notebooks, listed, {
+      id: CommandIDs.whoWrote,
       label: trans.__('Who Wrote This'),
       caption: trans.__('Which agent wrote or ran this cell, when, and in which session'),
-      isEnabled: args => meantCell(app, notebooks, args) !== null,
-      execute: async args => {
-        const found = meantCell(app, notebooks, args);
-        if (found) {
-          activate(found);
-          await tell(markOf(found.cell.model));
-        }
-      },
-      describedBy: MEANT
+      execute: ({ cell }) => tell(markOf(cell.model))
     });
 
     app.commands.addCommand(CommandIDs.removeMarks, {
@@ -148,8 +142,6 @@ export const provenance: JupyterFrontEndPlugin<void> = {
       },
       describedBy: { args: { type: 'object', properties: {} } }
     });
-    for (const command of [CommandIDs.whoWrote, CommandIDs.removeMarks]) {
-      palette?.addItem({ command, category: trans.__('Agent') });
-    }
+    listed?.items.addItem({ command: CommandIDs.removeMarks, category: listed.category });
   }
 };

@@ -10,6 +10,7 @@ import { Panel, Widget } from '@lumino/widgets';
 
 import { createCard } from './card';
 import type { ChatWidget, SessionSource } from './chatWidget';
+import type { Session } from './client';
 import { agentIcon } from './icon';
 import { IChats, INotebookChats, ISplits } from './tokens';
 
@@ -40,6 +41,22 @@ class Sidebar extends Panel {
     _notebooks.currentChanged.connect(() => {
       this._follow();
     });
+    _chats.changes.listen({
+      onOpen: again => {
+        if (again) {
+          this._byNotebook.forEach((chat, notebook) => void this._renew(notebook, chat));
+        }
+      },
+      onChange: change => {
+        if (change.type === 'session' && change.session.status !== 'ended') {
+          this._byNotebook.forEach((chat, notebook) => {
+            if (change.session.notebook === notebook.context.localPath && chat.session?.id !== change.session.id) {
+              void this._renew(notebook, chat);
+            }
+          });
+        }
+      }
+    });
   }
 
   /** False while JupyterLab restores its layout, which activates the side bar but must leave the focus alone. */
@@ -51,16 +68,7 @@ class Sidebar extends Panel {
     if (known) {
       return known;
     }
-    const source: SessionSource = async trust => {
-      await notebook.context.ready;
-      await notebook.sessionContext.ready;
-      const kernel = notebook.sessionContext.session?.kernel?.id;
-      return this._chats.client.create({
-        notebook: notebook.context.localPath,
-        ...(kernel === undefined ? {} : { kernel_id: kernel }),
-        ...(trust === undefined ? {} : { trust })
-      });
-    };
+    const source: SessionSource = trust => this._sessionOf(notebook, trust);
     const chat = this._chats.create(source, {
       startKernel: async () => {
         const { sessionContext } = notebook;
@@ -85,6 +93,38 @@ class Sidebar extends Panel {
     });
     void chat.open(source);
     return chat;
+  }
+
+  /** The session of a notebook's kernel, made where there is none. */
+  private async _sessionOf(notebook: NotebookPanel, trust?: boolean): Promise<Session> {
+    await notebook.context.ready;
+    await notebook.sessionContext.ready;
+    const kernel = notebook.sessionContext.session?.kernel?.id;
+    return this._chats.client.create({
+      notebook: notebook.context.localPath,
+      ...(kernel === undefined ? {} : { kernel_id: kernel }),
+      ...(trust === undefined ? {} : { trust })
+    });
+  }
+
+  /** Another session may have become the notebook's: `%agent --new` and `%agent resume` do that. */
+  private async _renew(notebook: NotebookPanel, chat: ChatWidget): Promise<void> {
+    const shown = chat.session;
+    if (!shown) {
+      return;
+    }
+    try {
+      const now = await this._chats.client.get(shown.id);
+      if (now.notebook !== null && now.status !== 'ended') {
+        return;
+      }
+      const session = await this._sessionOf(notebook);
+      if (session.id !== shown.id && chat.session === shown && !chat.isDisposed) {
+        chat.follow(session);
+      }
+    } catch {
+      return; // the chat goes on with what it has; the next change tries again
+    }
   }
 
   notebookOf(chat: ChatWidget): NotebookPanel | null {

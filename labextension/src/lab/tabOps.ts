@@ -8,6 +8,7 @@ import type { NotebookPanel } from '@jupyterlab/notebook';
 import { JSONExt } from '@lumino/coreutils';
 import type { PartialJSONObject, ReadonlyJSONValue } from '@lumino/coreutils';
 
+import { idsOf } from './cellIds';
 import { changeSpan } from './changeSpan';
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -207,6 +208,35 @@ function undisturbed(panel: NotebookPanel, change: () => void): void {
   }
 }
 
+/** The last minor version of nbformat 4 that keeps no ids of cells. */
+const WITHOUT_IDS = 4;
+const named = new WeakSet<SharedCell>();
+
+const keepsNoIds = ({ nbformat, nbformat_minor }: SharedNotebook): boolean => nbformat === 4 && nbformat_minor <= WITHOUT_IDS;
+
+/**
+ * Gives the cells of a notebook that was loaded without ids those that they get each time, in place of
+ * JupyterLab's, which are others with each load. It stays as it is on disk until an agent changes it.
+ */
+export function nameCells({ content: { model } }: NotebookPanel): void {
+  if (!model || model.collaborative || !keepsNoIds(model.sharedModel)) {
+    return;
+  }
+  const { cells } = model.sharedModel;
+  if (cells.some(cell => named.has(cell))) {
+    return;
+  }
+  const ids = idsOf(cells.map(cell => ({ cell_type: cell.cell_type, source: cell.getSource() })));
+  const { dirty } = model;
+  model.sharedModel.transact(() => {
+    cells.forEach((cell, index) => {
+      (cell as unknown as { ymodel: { set(key: string, value: unknown): void } }).ymodel.set('id', ids[index]);
+      named.add(cell);
+    });
+  }, false);
+  model.dirty = dirty;
+}
+
 function read(panel: NotebookPanel, fields: Fields): unknown {
   const shared = sharedOf(panel);
   const bare = (cell: object): object =>
@@ -217,8 +247,16 @@ function read(panel: NotebookPanel, fields: Fields): unknown {
   const notebook = (panel.content.model as NonNullable<typeof panel.content.model>).toJSON() as unknown as {
     cells: object[];
   };
-  return { ...notebook, cells: notebook.cells.map(bare) };
+  // Its JSON has no ids where its format keeps none.
+  return { ...notebook, cells: notebook.cells.map((cell, at) => ({ ...bare(cell), id: shared.cells[at]?.getId() })) };
 }
+
+/** What was deleted through here, whole, as long as its notebook is open: the notebook's own undo keeps it too. */
+const deleted = new WeakMap<SharedNotebook, Map<string, Fields>>();
+
+/** The cell as it was deleted through here; undefined where that is not known. */
+export const deletedCell = (panel: NotebookPanel, id: string): Fields | undefined =>
+  panel.content.model ? deleted.get(panel.content.model.sharedModel)?.get(id) : undefined;
 
 function cellType(kind: unknown): 'code' | 'markdown' | 'raw' {
   if (kind !== 'code' && kind !== 'markdown' && kind !== 'raw') {
@@ -236,10 +274,20 @@ function insert(panel: NotebookPanel, fields: Fields): unknown {
     throw new Refusal('cell_exists', `There is a cell with the id ${id} already.`);
   }
   const index = below(shared, fields);
-  const metadata = told['metadata'] === undefined ? {} : record(told['metadata'], 'metadata');
+  const made = {
+    cell_type: kind,
+    id,
+    source: text(told, 'source'),
+    metadata: told['metadata'] === undefined ? {} : record(told['metadata'], 'metadata'),
+    ...(kind !== 'code' ? (told['attachments'] === undefined ? {} : { attachments: record(told['attachments'], 'attachments') })
+    : {
+        outputs: readOutputs(told['outputs'] ?? []),
+        execution_count: typeof told['execution_count'] === 'number' ? told['execution_count'] : null
+      })
+  } as Parameters<SharedNotebook['insertCell']>[1];
   undisturbed(panel, () => {
     apart(shared, () => {
-      shared.insertCell(index, { cell_type: kind, id, source: text(told, 'source'), metadata });
+      shared.insertCell(index, made);
     });
   });
   return { index };
@@ -284,7 +332,10 @@ function edit(panel: NotebookPanel, fields: Fields): unknown {
 function remove(panel: NotebookPanel, fields: Fields): unknown {
   const shared = writable(panel);
   const index = indexOf(shared, text(fields, 'cell_id'));
-  expect(shared.cells[index] as SharedCell, fields, 'deletable');
+  const cell = shared.cells[index] as SharedCell;
+  expect(cell, fields, 'deletable');
+  const kept = deleted.get(shared) ?? new Map<string, Fields>();
+  deleted.set(shared, kept.set(cell.getId(), cell.toJSON() as unknown as Fields));
   undisturbed(panel, () => {
     apart(shared, () => {
       shared.transact(() => {
@@ -402,11 +453,21 @@ const OPS: Readonly<Record<string, (panel: NotebookPanel, fields: Fields) => unk
   read, insert, edit, delete: remove, move, outputs: setOutputs, reveal
 };
 
+const CHANGES = new Set(['insert', 'edit', 'delete', 'move', 'outputs']);
+
 /** Raises Refusal. */
 export function perform(panel: NotebookPanel, op: string, fields: Fields): unknown {
   const run = Object.hasOwn(OPS, op) ? OPS[op] : undefined;
   if (!run) {
     throw new Refusal('invalid', `This page does not know \`${op}\`. Reload it, so that it fits the server.`);
   }
-  return run(panel, fields);
+  nameCells(panel);
+  const done = run(panel, fields);
+  const shared = panel.content.model?.sharedModel;
+  if (shared && CHANGES.has(op) && keepsNoIds(shared)) {
+    // What an agent was told of the cells holds from now on: they are saved with their ids.
+    (shared as { nbformat_minor: number }).nbformat_minor = WITHOUT_IDS + 1;
+    return { ...(done as object), upgraded: true };
+  }
+  return done;
 }

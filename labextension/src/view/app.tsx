@@ -14,7 +14,7 @@ import { Icon } from './icons.js';
 import { BypassLine } from './picks.js';
 import { PlanStrip } from './plan.js';
 import { Queue } from './queue.js';
-import { TroubleCard } from './notice.js';
+import { NewerSession, TroubleCard } from './notice.js';
 import { passOn } from './shortcutKeys.js';
 import { statusWords } from './status.js';
 import { voiceIsOn } from './voice.js';
@@ -50,6 +50,7 @@ export function App({ chat }: AppProps): JSX.Element {
         <Header chat={chat} session={look} words={statusWords(chat, false).text} />
         <Conversation chat={chat} />
         <footer class="al-foot">
+          <NewerSession show={chat.showNewer} />
           {chat.trouble && <TroubleCard trouble={chat.trouble} />}
           {transcript && <PlanStrip transcript={transcript} busy={chat.busy} />}
           {changes.length > 1 && <WaitingChanges waiting={changes} />}

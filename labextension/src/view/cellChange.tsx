@@ -5,10 +5,10 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { AnswerCommand, CellChange, PermissionOption, PermissionRequest } from '../protocol.js';
 import type { PermissionItem, ToolItem } from '../transcript.js';
 import type { AnswerDrafts } from './answerDrafts.js';
-import { changeLines, changeName, changeTitle, doneChange, editedInput, isEditable, isTriable, isUndoable } from './cellChangeWords.js';
+import { changeLines, changeName, changeTitle, doneChange, editedInput, isEditable, isTriable, undoableFar } from './cellChangeWords.js';
 import type { CellName } from './cellChangeWords.js';
 import { useChat } from './context.js';
-import { DiffLines } from './diff.js';
+import { DiffLines, FIRST, FirstLines } from './diff.js';
 import { diffLines } from './diffLines.js';
 import { Effects } from './effects.js';
 import { firstLine } from './format.js';
@@ -22,7 +22,6 @@ import type { Requester } from './request.js';
 import { hides, Visible } from './text.js';
 import { TrialView } from './trialView.js';
 
-const FIRST = 40;
 const EDITED = 'source';
 
 export type Answer = Omit<AnswerCommand, 'type'>;
@@ -230,13 +229,7 @@ export function CellDiff({ change }: { change: CellChange }): JSX.Element {
   const lines = useMemo(() => changeLines(change), [change]);
   return (
     <div class="al-diff-box">
-      <DiffLines lines={lines.slice(0, most)} label={t('Change')} />
-      {lines.length > most && (
-        <div class="al-foot-note">
-          <span>{t('{shown} of {all} lines', { shown: most, all: lines.length })}</span>
-          <button type="button" class="al-link" onClick={() => show(most * 10)}>{t('Show more')}</button>
-        </div>
-      )}
+      <FirstLines lines={lines} most={most} show={show} />
     </div>
   );
 }
@@ -359,9 +352,10 @@ function UndoChange({ change, call }: { change: CellChange; call: string }): JSX
     return openCells?.watch(look);
   }, [openCells, change]);
   const far = can === undefined;
+  const much = can ?? (gone ? 'no' : undoableFar(change));
   const undo = (): void => {
     if (!far) {
-      set(openCells?.undo(change) === false);
+      set(openCells?.undo(change) === false ? can : 'no');
       return;
     }
     ask(true);
@@ -376,9 +370,9 @@ function UndoChange({ change, call }: { change: CellChange; call: string }): JSX
   };
   return (
     <>
-      {(far ? !gone && isUndoable(change) : can) && (
-        <button type="button" class="al-button al-quiet al-take-back" title={t('Put the cell back as it was')}
-          disabled={asked} onClick={undo}>
+      {much !== 'no' && (
+        <button type="button" class="al-button al-quiet al-take-back" disabled={asked} onClick={undo}
+          title={much === 'whole' ? t('Put the cell back as it was') : t('Put the cell back, without its outputs')}>
           <Icon name="back" />{t('Undo')}
         </button>
       )}

@@ -62,6 +62,8 @@ export class Chat {
   loadingOlder = false;
   hasOlder = false;
   rulesShown = false;
+  /** Shows the session that the notebook has now, which is another. */
+  showNewer: (() => void) | undefined;
   /** Words for the live region: the last thing that needs telling. */
   announcement = '';
   /** Grows with each frame that is drawn. */
@@ -190,6 +192,11 @@ export class Chat {
     );
   }
 
+  get quiet(): boolean {
+    const { queue = [], pending_permissions = [] } = this.session ?? {};
+    return this.composer.empty && !this.busy && queue.length + pending_permissions.length === 0;
+  }
+
   /** Milliseconds since something began, by the clock of this machine where it was seen to begin. */
   since(id: string, iso: string): number {
     return Math.max(0, now() - (this.seen.get(id) ?? Date.parse(iso)));
@@ -299,6 +306,11 @@ export class Chat {
 
   hideRules(): void {
     this.rulesShown = false;
+    this.touch();
+  }
+
+  offer(show: () => void): void {
+    this.showNewer = show;
     this.touch();
   }
 

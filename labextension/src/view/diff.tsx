@@ -12,7 +12,7 @@ import { memo } from './memo.js';
 import { Visible } from './text.js';
 import { relative } from './tools.js';
 
-const FIRST = 40;
+export const FIRST = 40;
 
 interface DiffProps {
   readonly block: DiffBlock;
@@ -36,6 +36,21 @@ export const Diff = memo(({ block, name }: DiffProps): JSX.Element => {
           {block.old_text === null && <span class="al-muted">{t('new file')}</span>}
         </div>
       )}
+      <FirstLines lines={lines} most={most} show={show} />
+    </div>
+  );
+});
+
+interface FirstProps {
+  readonly lines: readonly DiffLine[];
+  readonly most: number;
+  show(most: number): void;
+}
+
+/** As many as are to be shown, and what shows more. */
+export function FirstLines({ lines, most, show }: FirstProps): JSX.Element {
+  return (
+    <>
       <DiffLines lines={lines.slice(0, most)} label={t('Change')} />
       {lines.length > most && (
         <div class="al-foot-note">
@@ -43,9 +58,9 @@ export const Diff = memo(({ block, name }: DiffProps): JSX.Element => {
           <button type="button" class="al-link" onClick={() => show(most * 10)}>{t('Show more')}</button>
         </div>
       )}
-    </div>
+    </>
   );
-});
+}
 
 /** Lines with their signs, in a part that scrolls. */
 export function DiffLines({ lines, label }: { lines: readonly DiffLine[]; label: string }): JSX.Element {

@@ -51,12 +51,18 @@ export interface Switch {
   onChange(listener: () => void): () => void;
 }
 
+/** "source": the page no longer knows what else a deleted cell held. */
+export type Undoable = 'no' | 'source' | 'whole';
+
 /** The cells of the notebooks that the page has open. */
 export interface OpenCells {
   /** What people call a cell: "[7]"; undefined where it is not open, or has not run. */
   name(notebook: string, cellId: string): string | undefined;
-  /** The cell still is what the change made of it, so the change can be taken back; undefined where it is not open. */
-  canUndo(change: CellChange): boolean | undefined;
+  /**
+   * How much of the cell can be put back; "no" where it is no longer what the change made of it, undefined
+   * where the notebook is not open.
+   */
+  canUndo(change: CellChange): Undoable | undefined;
   /** False where that is no longer so. The notebook's own undo brings the change back. */
   undo(change: CellChange): boolean;
   /** Calls when an answer of these may be another. Returns what ends it. */
@@ -90,6 +96,10 @@ export interface Reference {
 }
 
 export interface ChatHandle {
+  /** Nothing is written, runs or waits here: another session may take its place. */
+  readonly quiet: boolean;
+  /** Tell that the notebook has another session now; `show` brings that one here. */
+  offer(show: () => void): void;
   /** Put a chip into the composer; nothing is sent. */
   addContext(item: ContextItem): void;
   focus(): void;

@@ -24,6 +24,10 @@ export function mountChat(root: HTMLElement, host: ChatHost): ChatHandle {
   const endLook = watchLook(root, visible => chat.look(visible));
   const endFocus = keepFocus(root, () => chat.composer.focus());
   return {
+    get quiet() {
+      return chat.quiet;
+    },
+    offer: show => chat.offer(show),
     addContext: item => chat.composer.add(item),
     focus: () => chat.composer.focus(),
     showAt: seq => chat.showAt(seq),

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren, JSX } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import type { CostSource, Session } from '../protocol.js';
+import type { Session, TurnUsage } from '../protocol.js';
 import { textOf } from '../transcript.js';
 import { request } from './actions.js';
 import type { Chat } from './chat.js';
@@ -22,14 +22,8 @@ interface ContextReport {
   readonly detail: readonly { readonly group: string; readonly name: string; readonly tokens: number }[];
 }
 
-interface UsageRow {
+interface UsageRow extends TurnUsage {
   readonly key: string | null;
-  readonly input_tokens: number;
-  readonly output_tokens: number;
-  readonly cache_read_tokens: number;
-  readonly cache_write_tokens: number;
-  readonly cost_usd: number | null;
-  readonly cost_source: CostSource;
 }
 
 interface Cost {

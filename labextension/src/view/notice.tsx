@@ -250,6 +250,20 @@ export function TroubleCard({ trouble }: { trouble: Trouble }): JSX.Element {
   );
 }
 
+/** Always there, so that what comes into it is announced. */
+export function NewerSession({ show }: { show: (() => void) | undefined }): JSX.Element {
+  return (
+    <div role="status" aria-label={t('New session')} class={show ? 'al-newer' : undefined}>
+      {show && (
+        <>
+          <Icon name="info" /><span>{t('This notebook has a new session.')}</span>
+          <button type="button" class="al-button" onClick={show}>{t('Show it')}</button>
+        </>
+      )}
+    </div>
+  );
+}
+
 /** The connection is lost, or will not come back by itself; or the session needs waking. */
 export function ConnectionCard({ chat }: { chat: Chat }): JSX.Element | null {
   const { connection, session } = chat;

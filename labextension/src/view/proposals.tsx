@@ -5,6 +5,7 @@
 
 import { render } from 'preact';
 import type { JSX } from 'preact';
+import { chatPath } from '../begun.js';
 import type { CellChange, Event, PermissionRequest, Session } from '../protocol.js';
 import { Rejected, SessionSocket } from '../socket.js';
 import { foldSession } from '../transcript.js';
@@ -62,8 +63,7 @@ class Feed implements Proposals {
   constructor(private readonly host: ProposalsHost) {
     speak(host);
     this.drafts = new AnswerDrafts(host.sessionId);
-    const path = `/sessions/${encodeURIComponent(host.sessionId)}/chat`;
-    this.socket = new SessionSocket(query => host.socketUrl(`${host.wsApi}${path}?${query}`), {
+    this.socket = new SessionSocket(query => host.socketUrl(host.wsApi + chatPath(host.sessionId, query)), {
       onHello: hello => {
         this.session = hello.session;
         this.touch();

@@ -9,7 +9,7 @@ import { effectVerb } from '../../src/view/effects';
 
 const change = (told: Partial<CellChange>): CellChange => ({
   operation: 'edit', notebook: 'eda.ipynb', cell_id: 'a1b2c3d4e5f6', cell_type: 'code', old_source: 'x = 1', new_source: 'x = 2',
-  after_cell_id: null, ...told
+  after_cell_id: null, old_after_cell_id: null, old_cell_type: null, ...told
 });
 const asked = (told: Partial<CellChange>, title = ''): PermissionRequest => ({
   type: 'permission_request', request_id: 'r', kind: 'cell_change', title, options: [], tool_call_id: null, description: '',

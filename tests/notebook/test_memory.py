@@ -145,7 +145,9 @@ def test_another_kernel_says_so_at_once(tmp_path_factory: pytest.TempPathFactory
 def test_another_kernels_own_words_are_taken(tmp_path_factory: pytest.TempPathFactory) -> None:
     """A Python kernel that is said to be of another language answers Jupyter's own message."""
     folder = tmp_path_factory.mktemp("own")
-    with live_kernel(folder, loaded=False, language="julia") as other:
+    # An install has every Python kernel load our part.
+    bare = ("-m", "ipykernel_launcher", "--IPKernelApp.extra_extensions=[]")
+    with live_kernel(folder, bare, loaded=False, language="julia") as other:
         other.run("import math\ntoken = 'ghp_abcdefghij'")
         found = other.do(inspect_variable(other.manager, "math.sqrt"))
         assert "square root" in found.text

@@ -33,7 +33,7 @@ export interface ChatOptions {
   /** Where code of a session goes; null where there are no notebooks. */
   readonly cells: ((session: Session) => CellPlaces) | null;
   /** Null where there are no notebooks. */
-  readonly openCells: OpenCells | null;
+  readonly openCells: (() => Promise<OpenCells>) | null;
   /** What `@` can attach from the page around a session. */
   readonly references: (session: Session) => readonly Reference[];
   readonly openSession: (id: string) => void;
@@ -93,7 +93,7 @@ export class ChatWidget extends Widget {
     this._card({ tone: 'plain', heading: this._options.trans.__('Starting…'), text: '' });
     try {
       // The bundle first: a session made for a chat that then cannot be shown would be made again.
-      const bundle = await loadBundle();
+      const [bundle, openCells] = await Promise.all([loadBundle(), this._options.openCells?.()]);
       const session = await source(trust);
       // A newer call, or the tab's end, has taken over while this one waited.
       if (attempt !== this._attempt || this.isDisposed) {
@@ -101,7 +101,7 @@ export class ChatWidget extends Widget {
       }
       this._session = session;
       this.node.replaceChildren();
-      this._handle = bundle.mountChat(this.node, this._host(session, begun));
+      this._handle = bundle.mountChat(this.node, this._host(session, openCells, begun));
       rememberShown(session.id);
       this._opened.emit(session);
       for (const item of this._waiting.splice(0)) {
@@ -191,8 +191,8 @@ export class ChatWidget extends Widget {
     this._session = null;
   }
 
-  private _host(session: Session, begun?: BegunSocket): ChatHost {
-    const { cells, changes, client, openFile, openSession, openCells, openTerminal, references, startKernel, trans, voice } =
+  private _host(session: Session, openCells?: OpenCells, begun?: BegunSocket): ChatHost {
+    const { cells, changes, client, openFile, openSession, openTerminal, references, startKernel, trans, voice } =
       this._options;
     return {
       api: client.api,

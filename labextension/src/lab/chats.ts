@@ -11,6 +11,7 @@ import type { CodeEditor } from '@jupyterlab/codeeditor';
 import { Signal } from '@lumino/signaling';
 
 import { Changes } from '../changes';
+import type { OpenCells } from '../view/host';
 
 import { expectBundle } from './bundle';
 import { cellPlaces } from './cells';
@@ -18,7 +19,6 @@ import { ChatWidget } from './chatWidget';
 import { Client } from './client';
 import type { Session } from './client';
 import { CommandIDs, PLUGIN_ID } from './commands';
-import { openCells } from './openCells';
 import { serverPath } from './paths';
 import { SettingSwitch } from './settings';
 import { notebookReferences, terminalReferences } from './references';
@@ -88,7 +88,12 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
     const client = new Client(app.serviceManager.serverSettings);
     const expected = expectBundle();
     const early = expected === '' ? undefined : begin(client, expected);
-    const open = notebooks && openCells(notebooks);
+    let cells: Promise<OpenCells> | undefined;
+    /** With the bundle: a page without a panel needs neither. */
+    const openCells = notebooks && (() => (cells ??= import('./openCells').then(parts => parts.openCells(notebooks))));
+    if (early) {
+      openCells?.().catch(() => undefined); // the panel asks again, and says what is wrong
+    }
     // In the order of use, the last used at the end.
     let used: ChatWidget[] = [];
     const service: IChats = {
@@ -116,7 +121,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
           trans,
           startAnew,
           cells: notebooks && (session => cellPlaces(notebooks, () => notebookOf(notebooks, session), trans)),
-          openCells: open,
+          openCells,
           references: session => {
             const own = notebooks?.find(panel => panel.context.localPath === session.notebook?.path);
             const notebook = own ?? notebooks?.currentWidget;

@@ -11,6 +11,7 @@ import { CommandIDs } from './commands';
 import type { InlinePrompt } from './inlineField';
 import { addCellCommand } from './meantCell';
 import { IChats, INotebookChats, ISplits } from './tokens';
+import { withNotebook } from './withNotebook';
 
 export const inlinePrompt: JupyterFrontEndPlugin<void> = {
   id: '@agent-lab/labextension:inline-prompt',
@@ -30,25 +31,26 @@ export const inlinePrompt: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load('agent_lab');
     const reveal = revealChat(sidebar, splits);
     const open = new WeakMap<Cell, InlinePrompt>();
+    // Before it is asked for: what is typed at once after the shortcut must not land in the cell.
+    let Prompt: typeof InlinePrompt | undefined;
+    withNotebook(notebooks, async () => {
+      Prompt = (await import('./inlineField')).InlinePrompt;
+    });
     addCellCommand(app, notebooks, palette && { items: palette, category: trans.__('Agent') }, {
       id: CommandIDs.changeCell,
       label: trans.__('Change This Cell With Agent…'),
       caption: trans.__('Say at the cell what should be different'),
-      execute: async ({ cell, notebook }) => {
+      execute: ({ cell, notebook }) => {
         const { layout } = cell;
         const known = open.get(cell);
         if (known && !known.isDisposed) {
           known.focus();
           return;
         }
-        if (!(layout instanceof PanelLayout)) {
+        if (!Prompt || !(layout instanceof PanelLayout)) {
           return;
         }
-        const parts = await import('./inlineField');
-        if (cell.isDisposed) {
-          return;
-        }
-        const prompt = new parts.InlinePrompt({ client, notebook, cell, reveal, trans });
+        const prompt = new Prompt({ client, notebook, cell, reveal, trans });
         open.set(cell, prompt);
         // Between what is asked about and what came of it; it takes room of its own and covers nothing.
         const input = layout.widgets.findIndex(({ node }) => node.classList.contains('jp-Cell-inputWrapper'));

@@ -300,6 +300,7 @@ def test_two_windows_a_rename_and_a_reload(lab: Lab, new_page: Callable[[], Page
     settle(second)
     held(lab, "renamed.ipynb")
     assert sources(lab, "renamed.ipynb") == ["x = 3"]
+    idle(second)  # a server that is stopped while it answers a page that comes up hangs (anyio)
     lab.stop()
     lab.start()
     held(lab, "renamed.ipynb")

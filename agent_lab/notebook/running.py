@@ -3,6 +3,9 @@
 One connection per kernel is kept open; its runs follow each other. IOPub is subscribed only while
 something runs, so what others print costs us nothing. There is no limit on time: a run ends by
 itself, with its turn, or with its kernel.
+
+A cell that waits for an agent's answer holds the kernel, and code of that agent would wait behind
+it for ever: it is handed over to that cell, which runs it. The kernel's queue then passes it over.
 """
 
 from __future__ import annotations
@@ -20,9 +23,9 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_core.utils import ensure_async
 from msgspec import Struct
 
-from agent_lab.notebook.kernel import KernelManager, own_session
+from agent_lab.notebook.kernel import KernelManager, ask, own_session
 from agent_lab.notebook.outputs import Outputs
-from agent_lab.protocol.errors import Conflict
+from agent_lab.protocol.errors import Conflict, Unavailable
 from agent_lab.protocol.events import Json
 
 SUBSCRIBED_SECONDS = 1.0
@@ -34,6 +37,10 @@ LAST_WORDS_SECONDS = 4.0
 REPLY_SECONDS = 5.0
 INTERRUPT_SECONDS = 4.0
 PROGRESS_SECONDS = 2.0
+HAND_OVER, REFUSED = "agent_lab_run_request", "agent_lab_refused"
+FIRST_OFFER, LONGEST_OFFER = 0.15, 5.0
+"""How long code has waited in the queue when it is offered to a cell that waits, and how often
+then: that cell may be in the queue too."""
 RESENDS = 20
 """A kernel throws its queue away when a cell of it fails: what did not run is sent again."""
 
@@ -84,6 +91,7 @@ class Kernel:
         self._lock = asyncio.Lock()
         self._calling_off: set[asyncio.Task[None]] = set()
         self._runs: asyncio.Task[Ran] | None = None
+        self._handed = ""
 
     def close(self) -> None:
         for task in (*self._calling_off, *([self._runs] if self._runs else [])):
@@ -104,7 +112,8 @@ class Kernel:
         """Run code to its end. Cancelled: the kernel is interrupted, but nothing of others' is.
 
         `sent` is told the request's id before the kernel gets it, also when it is sent again.
-        Raises Conflict `kernel_dead`.
+        Raises Conflict `kernel_dead`, `kernel_waits` when it cannot run before a cell has ended
+        that waits for the agent.
         """
         content = {
             "code": code, "silent": False, "store_history": store_history,
@@ -145,6 +154,13 @@ class Kernel:
         running.cancel()
 
     async def _interrupt(self) -> None:
+        if self._handed:
+            try:
+                found = await ask(self.manager, HAND_OVER, {"cancel": self._handed})
+            except (Conflict, Unavailable):
+                found = {}
+            if found.get("state") in ("interrupted", "over"):
+                return
         interrupt: Any = getattr(self.manager, "interrupt_kernel", None)
         if interrupt is not None:
             await ensure_async(interrupt())
@@ -245,9 +261,40 @@ class Kernel:
         process: object,
     ) -> Ran | None:
         """Send it and follow it. None: the kernel threw it away unrun."""
-        mine = request["header"]["msg_id"]
-        shell: zmq.asyncio.Socket = self._client.shell_channel.socket
         self._client.shell_channel.send(request)
+        self._handed = ""
+        offering = asyncio.create_task(self._offer(request, began), name="agent_lab: offer a run")
+        try:
+            return await self._follow(request["header"]["msg_id"], outputs, report, began, process)
+        finally:
+            offering.cancel()
+
+    async def _offer(self, request: dict[str, Any], began: asyncio.Event) -> None:
+        """While it waits in the queue, hand it over to a cell that waits for the agent."""
+        # Sending has added to it what is no part of a message.
+        message = {part: request[part] for part in ("header", "metadata", "content")}
+        pause = FIRST_OFFER
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(began.wait(), pause)
+                return
+            pause = min(2 * pause, LONGEST_OFFER)
+            try:
+                offered = await ask(self.manager, HAND_OVER, {"request": message})
+            except (Conflict, Unavailable):  # dead, or without our part as yet
+                continue
+            if offered.get("state") == "taken":
+                self._handed = request["header"]["msg_id"]
+
+    async def _follow(
+        self,
+        mine: str,
+        outputs: Outputs,
+        report: Report | None,
+        began: asyncio.Event,
+        process: object,
+    ) -> Ran | None:
+        shell: zmq.asyncio.Socket = self._client.shell_channel.socket
         sent_at = began_at = heard = time.monotonic()
         reply: dict[str, Any] | None = None
         poller = zmq.asyncio.Poller()
@@ -265,6 +312,8 @@ class Kernel:
                     reply = self._session.unpack(message["content"])
                     if reply.get("status") == "aborted" and not began.is_set():
                         return None
+                    if reply.get("ename") == REFUSED:
+                        raise Conflict(str(reply.get("evalue")), "kernel_waits")
             if self._iopub in ready:
                 heard = now
                 message = self._message(await self._iopub.recv_multipart())

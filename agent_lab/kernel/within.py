@@ -33,7 +33,7 @@ AWAITS = (
 )
 KEPT = 1000
 
-CancelState = Literal["interrupted", "over", "unknown"]
+CancelState = Literal["interrupted", "over", "waits", "unknown"]
 
 
 class Within:
@@ -92,10 +92,13 @@ class Within:
         return True
 
     def cancel(self, request: str) -> CancelState:
-        """Interrupt it and nothing else. `unknown`: it was not taken out of the queue."""
+        """Interrupt it ("": whatever runs here) and nothing else. `waits`: nothing runs within the
+        cell that waits. `unknown`: it was not taken out of the queue, or no cell waits."""
         with self._lock:
-            if request != self._running:
-                return "over" if request in self._taken else "unknown"
+            if not self._running or request not in ("", self._running):
+                if request:
+                    return "over" if request in self._taken else "unknown"
+                return "waits" if self._attended else "unknown"
             self._cancelled = True
             # Still with the lock: until it is free the code has not ended, and the signal is its.
             _interrupt()

@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import zmq
@@ -23,7 +23,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_core.utils import ensure_async
 from msgspec import Struct
 
-from agent_lab.notebook.kernel import KernelManager, ask, own_session
+from agent_lab.notebook.kernel import HARMLESS, KernelManager, ask, own_session
 from agent_lab.notebook.outputs import Outputs
 from agent_lab.protocol.errors import Conflict, Unavailable
 from agent_lab.protocol.events import Json
@@ -36,6 +36,7 @@ LAST_WORDS_SECONDS = 4.0
 """For outputs that come after the reply."""
 REPLY_SECONDS = 5.0
 INTERRUPT_SECONDS = 4.0
+CANCEL_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 HAND_OVER, REFUSED = "agent_lab_run_request", "agent_lab_refused"
 FIRST_OFFER, LONGEST_OFFER = 0.15, 5.0
@@ -75,6 +76,19 @@ Report = Callable[[Progress], None]
 def process_of(manager: KernelManager) -> object:
     """What is another one after a restart, None where that cannot be told."""
     return getattr(getattr(manager, "provisioner", None), "pid", None)
+
+
+async def interrupt_within(manager: KernelManager, request: str = "") -> str:
+    """Interrupt what runs within a cell that waits for an agent, and not that cell.
+
+    Returns `interrupted`; `over`: the request has ended; `waits`: the cell waits and nothing runs
+    in it; `unknown`: there is no such cell.
+    """
+    try:
+        found = await ask(manager, HAND_OVER, {"cancel": request}, CANCEL_SECONDS)
+    except (Conflict, Unavailable):  # what holds the interpreter is interrupted as always
+        return "unknown"
+    return str(found.get("state", "unknown"))
 
 
 class Kernel:
@@ -154,13 +168,8 @@ class Kernel:
         running.cancel()
 
     async def _interrupt(self) -> None:
-        if self._handed:
-            try:
-                found = await ask(self.manager, HAND_OVER, {"cancel": self._handed})
-            except (Conflict, Unavailable):
-                found = {}
-            if found.get("state") in ("interrupted", "over"):
-                return
+        if self._handed and await interrupt_within(self.manager, self._handed) != "unknown":
+            return
         interrupt: Any = getattr(self.manager, "interrupt_kernel", None)
         if interrupt is not None:
             await ensure_async(interrupt())
@@ -206,13 +215,13 @@ class Kernel:
         topic = f"agent_lab.{uuid.uuid4().hex}".encode()
         self._iopub.subscribe(topic)
         try:
-            if self._greets is False or not await self._heard(topic, None, SUBSCRIBED_SECONDS):
+            if self._greets is False or not await self._heard(topic, (), SUBSCRIBED_SECONDS):
                 await self._echo(topic)
         finally:
             self._iopub.unsubscribe(topic)
 
-    async def _heard(self, topic: bytes, request: str | None, seconds: float) -> bool:
-        """Wait for the greeting of a topic, or for the echo of a request."""
+    async def _heard(self, topic: bytes, requests: Collection[str], seconds: float) -> bool:
+        """Wait for the greeting of a topic, or for the echo of one of our requests."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if not await self._iopub.poll(round(left * 1000)):
@@ -221,8 +230,8 @@ class Kernel:
             if frames[0] == topic:
                 self._greets = True
                 return True
-            message = self._message(frames) if request is not None else None
-            if message is not None and _parent(message) == request:
+            message = self._message(frames) if requests else None
+            if message is not None and _parent(message) in requests:
                 self._greets = self._greets or False
                 return True
         return False
@@ -230,20 +239,26 @@ class Kernel:
     async def _echo(self, topic: bytes) -> None:
         """Ask for something harmless until it is heard that the kernel works on it."""
         shell: zmq.asyncio.Socket = self._client.shell_channel.socket
-        answered = True
+        answered, seconds = True, FIRST_OFFER
         while True:
             if answered:  # and was not heard: the subscription came too late
-                message = self._session.msg("comm_info_request", {})
-                request = message["header"]["msg_id"]
-                self._client.shell_channel.send(message)
+                asked = [self._ask_harmless(self._client.shell_channel)]
                 answered = False
-            if await self._heard(topic, request, LOOK_SECONDS):
+            if await self._heard(topic, asked, seconds):
                 return
+            if len(asked) == 1:  # a cell runs; what is asked on this channel does not wait for it
+                asked.append(self._ask_harmless(self._client.control_channel))
+                seconds = LOOK_SECONDS
             while await shell.poll(0):
                 reply = self._message(await shell.recv_multipart())
-                answered = answered or (reply is not None and _parent(reply) == request)
+                answered = answered or (reply is not None and _parent(reply) == asked[0])
             if not await ensure_async(self.manager.is_alive()):
                 raise Conflict("The kernel does not run. restart_kernel starts it.", "kernel_dead")
+
+    def _ask_harmless(self, channel: Any) -> str:
+        message = self._session.msg(HARMLESS, {})
+        channel.send(message)
+        return str(message["header"]["msg_id"])
 
     def _message(self, frames: list[bytes]) -> dict[str, Any] | None:
         try:

@@ -224,6 +224,24 @@ async def test_an_agents_cancel_stops_its_code_and_not_the_wait(lab: Bonded) -> 
     assert reply["status"] == "ok"
 
 
+async def test_the_tool_that_interrupts_leaves_the_cell_that_waits(lab: Bonded) -> None:
+    async with person_at(lab) as person:
+        waiting = await person.waits()
+        nothing = await lab.fine("interrupt_kernel")
+        running = asyncio.ensure_future(lab.tool("run_code", code="time.sleep(30)"))
+        await asyncio.sleep(1)
+        stopped = await lab.fine("interrupt_kernel")
+        told = await running
+        assert not waiting.task.done()
+        await lab.fine("run_code", code=ENOUGH)
+        reply = (await waiting.task)["content"]
+
+    assert "Nothing was interrupted" in nothing.text
+    assert "run there meanwhile was interrupted" in stopped.text
+    assert "KeyboardInterrupt" in told.text
+    assert reply["status"] == "ok"
+
+
 async def test_a_persons_interrupt_stops_the_code_and_the_wait(lab: Bonded) -> None:
     async with person_at(lab) as person:
         for code in (

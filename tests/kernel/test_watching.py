@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.jupyter_process import Jupyter, Kernel
+from tests.kernel.jupyter_process import Jupyter, Kernel, Ran
 from tests.kernel.relay import relay
 
 
@@ -86,6 +86,88 @@ def test_idle_is_when_nothing_runs_any_more(jupyter: Jupyter, kernel: Kernel) ->
     assert line.startswith("Sent")
     assert [chip["type"] for chip in message["context"]] == ["error", "output"]
     assert message["context"][1]["text"] == "'the last'"
+
+
+@pytest.mark.parametrize("who", ["%agent status", "the agent"])
+def test_idle_comes_also_after_a_cell_of_ours(
+    jupyter: Jupyter, kernel: Kernel, who: str
+) -> None:
+    kernel.run("import agent_lab.kernel.watching as w\nw.IDLE_SECONDS = 1.0")
+    kernel.run("%agent watch on idle")
+    kernel.run("'the last'")
+    if who == "the agent":
+        kernel.client.session.username = "agent_lab"
+        kernel.run("mine = 1")
+        kernel.client.session.username = ""
+    else:
+        kernel.run(who)
+    line = kernel.updated()
+    (message,) = prompts(jupyter, kernel)
+
+    assert line.startswith("Sent")
+    assert [chip["text"] for chip in message["context"]] == ["'the last'"]
+
+
+def test_a_cell_within_another_does_not_make_it_idle(jupyter: Jupyter, kernel: Kernel) -> None:
+    kernel.run("import time, agent_lab.kernel.watching as w\nw.IDLE_SECONDS = 0.4")
+    kernel.run("%agent watch on idle")
+    kernel.run("'before'")
+    kernel.run(
+        "get_ipython().run_cell('1')\nget_ipython().run_cell('')\ntime.sleep(1.2)\n'the last'"
+    )
+    line = kernel.updated()
+    (message,) = prompts(jupyter, kernel)
+
+    assert line.startswith("Sent")
+    assert message["context"][-1]["text"].endswith("'the last'")
+
+
+WATCHES = "%agent watch on error"
+NOT_WATCHED = "Not watched: this cell ran together with others."
+
+
+@pytest.mark.parametrize("cells", [("x = 1", WATCHES, "1/0"), (WATCHES, "x = 1", "1/0")])
+def test_running_all_watches_nothing(
+    jupyter: Jupyter, kernel: Kernel, cells: tuple[str, ...]
+) -> None:
+    line = last_line(kernel, kernel.run_all(*cells)[cells.index(WATCHES)])
+    listed = kernel.run("%agent watch").text
+    kernel.run("1/0")
+
+    assert line.startswith(NOT_WATCHED)
+    assert listed.startswith("Nothing is watched.")
+    assert prompts(jupyter, kernel) == []
+
+
+@pytest.mark.parametrize("cells", [("x = 1", WATCHES, "y = 2"), (WATCHES, "x = 1", "y = 2")])
+def test_running_all_keeps_a_watch_that_was_set(
+    jupyter: Jupyter, kernel: Kernel, cells: tuple[str, ...]
+) -> None:
+    alone = kernel.run(WATCHES).text
+    line = last_line(kernel, kernel.run_all(*cells)[cells.index(WATCHES)])
+    listed = kernel.run("%agent watch").text
+    kernel.run("1/0")
+    sent = kernel.updated()
+
+    assert alone.startswith("Watching on error")
+    assert line.startswith(NOT_WATCHED)
+    assert listed.count("on error: ") == 1
+    assert sent.startswith("Sent")
+    assert len(prompts(jupyter, kernel)) == 1
+
+
+def last_line(kernel: Kernel, ran: Ran) -> str:
+    """What a cell that was run with others says in the end."""
+    return kernel.updated() if ran.text.startswith("Watching") else ran.text
+
+
+def test_again_watches_also_then(jupyter: Jupyter, kernel: Kernel) -> None:
+    ran = kernel.run_all("x = 1", "%agent --again watch on error", "1/0")
+    line = kernel.updated()
+
+    assert ran[1].text.startswith("Watching")
+    assert line.startswith("Sent")
+    assert len(prompts(jupyter, kernel)) == 1
 
 
 def test_the_same_watch_twice_is_one(jupyter: Jupyter, kernel: Kernel) -> None:

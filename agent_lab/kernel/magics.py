@@ -363,8 +363,8 @@ class AgentMagic:
             threading.Thread(
                 target=self._settle, args=(watch, message), name="agent_lab: settle", daemon=True
             ).start()
-        else:
-            self.watches.settle(watch, True)
+        else:  # known by now
+            self._settle(watch, message)
 
     def _settle(self, watch: Watch, message: str) -> None:
         """Those that were sent together with the cell come after it."""

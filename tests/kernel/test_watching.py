@@ -89,9 +89,7 @@ def test_idle_is_when_nothing_runs_any_more(jupyter: Jupyter, kernel: Kernel) ->
 
 
 @pytest.mark.parametrize("who", ["%agent status", "the agent"])
-def test_idle_comes_also_after_a_cell_of_ours(
-    jupyter: Jupyter, kernel: Kernel, who: str
-) -> None:
+def test_idle_comes_also_after_a_cell_of_ours(jupyter: Jupyter, kernel: Kernel, who: str) -> None:
     kernel.run("import agent_lab.kernel.watching as w\nw.IDLE_SECONDS = 1.0")
     kernel.run("%agent watch on idle")
     kernel.run("'the last'")

@@ -11,8 +11,6 @@ from typing import Any
 
 from jupyter_client.session import Session
 
-from agent_lab.notebook.outputs import Outputs
-from agent_lab.notebook.running import Kernel
 from tests.notebook.lab import DEADLINE, Bonded
 
 LOAD = "%load_ext agent_lab"
@@ -273,25 +271,17 @@ async def test_what_a_cell_that_waited_did_not_take_runs_after_it(lab: Bonded) -
     assert "'after it'" in told.text
 
 
-async def test_other_threads_keep_out_of_it(lab: Bonded) -> None:
-    """A cell that waits in a thread holds nothing up."""
+async def test_a_cell_that_waits_in_another_thread_takes_nothing(lab: Bonded) -> None:
     async with person_at(lab) as person:
         await person.run(
-            "import threading\nfrom agent_lab.kernel import channel\n"
-            "def wait():\n    with channel.attended(get_ipython()) as attend:\n"
-            "        end.wait(); attend()\n"
+            "import threading, time\nfrom agent_lab.kernel import channel\n"
+            "def wait():\n"
+            "    with channel.attended(get_ipython()) as attend:\n"
+            "        while not end.wait(0.02): attend()\n"
             "end = threading.Event(); threading.Thread(target=wait).start()"
         )
-        assert "42" in (await lab.fine("run_code", code="6 * 7")).text
-        await person.run("end.set()")
+        busy = await person.waits("display('busy'); time.sleep(1); end.set()")
+        told = await lab.fine("run_code", code="threading.current_thread().name, end.is_set()")
+        await busy.task
 
-
-async def test_a_kernel_without_our_part_is_no_worse_off(lab: Bonded) -> None:
-    other = Kernel(lab.kernels.get_kernel(lab.kernel_id))
-    busy = asyncio.ensure_future(
-        other.run("import time; time.sleep(1)", Outputs(), store_history=True)
-    )
-    await asyncio.sleep(0.3)
-    assert "42" in (await lab.fine("run_code", code="6 * 7")).text
-    await busy
-    other.close()
+    assert "('MainThread', True)" in told.text

@@ -340,9 +340,6 @@ class AgentMagic:
             show(UNATTENDED)
             return
         message = "" if request.again else request_of(self._shell)
-        if message and self.runs.is_together(message):
-            show(WATCHED_TOGETHER)
-            return
         client = connect()
         in_place = changes_in_place(self._shell)
         what = f"when {request.expression}" if request.expression else f"on {request.condition}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.jupyter_process import Jupyter, Kernel, Ran
+from tests.kernel.jupyter_process import Jupyter, Kernel
 from tests.kernel.relay import relay
 
 
@@ -124,11 +124,22 @@ WATCHES = "%agent watch on error"
 NOT_WATCHED = "Not watched: this cell ran together with others."
 
 
-@pytest.mark.parametrize("cells", [("x = 1", WATCHES, "1/0"), (WATCHES, "x = 1", "1/0")])
-def test_running_all_watches_nothing(
-    jupyter: Jupyter, kernel: Kernel, cells: tuple[str, ...]
-) -> None:
-    line = last_line(kernel, kernel.run_all(*cells)[cells.index(WATCHES)])
+def run_all(kernel: Kernel, before: str, after: str, *, late: bool) -> str:
+    """A notebook that watches between two cells runs as a whole; what the cell that watches says in
+    the end. `late`: the rest gets here when that cell has run."""
+    if late:
+        watches = kernel.send(WATCHES)
+        kernel.first_output(watches)
+        kernel.result_of(kernel.send(after, pause=0.001))
+        kernel.result_of(watches)
+    else:
+        kernel.run_all(before, WATCHES, after)
+    return kernel.updated()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_running_all_watches_nothing(jupyter: Jupyter, kernel: Kernel, late: bool) -> None:
+    line = run_all(kernel, "x = 1", "1/0", late=late)
     listed = kernel.run("%agent watch").text
     kernel.run("1/0")
 
@@ -137,12 +148,12 @@ def test_running_all_watches_nothing(
     assert prompts(jupyter, kernel) == []
 
 
-@pytest.mark.parametrize("cells", [("x = 1", WATCHES, "y = 2"), (WATCHES, "x = 1", "y = 2")])
+@pytest.mark.parametrize("late", [False, True])
 def test_running_all_keeps_a_watch_that_was_set(
-    jupyter: Jupyter, kernel: Kernel, cells: tuple[str, ...]
+    jupyter: Jupyter, kernel: Kernel, late: bool
 ) -> None:
     alone = kernel.run(WATCHES).text
-    line = last_line(kernel, kernel.run_all(*cells)[cells.index(WATCHES)])
+    line = run_all(kernel, "x = 1", "y = 2", late=late)
     listed = kernel.run("%agent watch").text
     kernel.run("1/0")
     sent = kernel.updated()
@@ -152,11 +163,6 @@ def test_running_all_keeps_a_watch_that_was_set(
     assert listed.count("on error: ") == 1
     assert sent.startswith("Sent")
     assert len(prompts(jupyter, kernel)) == 1
-
-
-def last_line(kernel: Kernel, ran: Ran) -> str:
-    """What a cell that was run with others says in the end."""
-    return kernel.updated() if ran.text.startswith("Watching") else ran.text
 
 
 def test_again_watches_also_then(jupyter: Jupyter, kernel: Kernel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ TOGETHER = (
 UNATTENDED = (
     "Not sent: a program runs this notebook, so nobody could be asked whether to send it. "
     "`%agent --again …` asks each time."
+)
+WATCHED_TOGETHER = (
+    "Not watched: this cell ran together with others. Run it by itself to watch; with "
+    "`%agent --again watch …` it watches each time."
 )
 HELD_MOST = 200
 
@@ -334,6 +339,7 @@ class AgentMagic:
         if not request.again and not self.runs.attended:
             show(UNATTENDED)
             return
+        message = "" if request.again else request_of(self._shell)
         client = connect()
         in_place = changes_in_place(self._shell)
         what = f"when {request.expression}" if request.expression else f"on {request.condition}"
@@ -347,8 +353,22 @@ class AgentMagic:
             question=request.question,
             line=Line(text, in_place),
             send=partial(self._send_watched, client, request),
+            together=partial(self.runs.is_together, message),
         )
         self.watches.add(watch)
+        if self.runs.waits(message):
+            threading.Thread(
+                target=self._settle, args=(watch, message), name="agent_lab: settle", daemon=True
+            ).start()
+        else:  # known by now
+            self._settle(watch, message)
+
+    def _settle(self, watch: Watch, message: str) -> None:
+        """Those that were sent together with the cell come after it."""
+        stays = not self.runs.together(message)
+        self.watches.settle(watch, stays)
+        if not stays:
+            watch.line.say(WATCHED_TOGETHER)
 
     def _send_watched(
         self, client: Door, request: Request, prompt_id: str, cells: Sequence[Done]

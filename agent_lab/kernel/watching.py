@@ -21,7 +21,7 @@ from agent_lab.kernel.showing import Line
 from agent_lab.protocol.errors import AgentLabError, Unavailable
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import ExecutionInfo, InteractiveShell
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
 
 IDLE_SECONDS = 2.0
 """How long no cell may have run before the kernel counts as idle."""
@@ -51,6 +51,11 @@ class Watch:
     prompt_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     note: str = ""
     ran: list[Done] = field(default_factory=list)
+    together: Callable[[], bool] = lambda: False
+    """Did the cell that set it run together with others? Then it sends nothing. May change until
+    `settle` is told."""
+    instead: Sequence[Watch] = ()
+    """Those that it took the place of, should it not stay."""
 
     @property
     def what(self) -> str:
@@ -66,27 +71,41 @@ class Watches:
         self._armed: list[Watch] = []
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
+        self._running = 0  # cells, of which one may run within another
 
     def start(self) -> None:
         self._shell.events.register("pre_run_cell", self._begins)
+        self._shell.events.register("post_run_cell", self._ends)
 
     def stop(self) -> None:
         self._shell.events.unregister("pre_run_cell", self._begins)
+        self._shell.events.unregister("post_run_cell", self._ends)
         self.clear()
 
     # ------------------------------------------------------------ what a person does
 
     def add(self, watch: Watch) -> None:
-        """Wait for it. The same twice is one: a cell that is run again asks no second time."""
+        """Wait for it, in place of the same watch. Whether it stays is told to `settle`."""
         with self._lock:
-            same = [
+            watch.instead = [
                 one
                 for one in self._armed
                 if (one.what, one.question) == (watch.what, watch.question)
             ]
-            self._armed = [one for one in self._armed if one not in same] + [watch]
-        for one in same:
-            one.line.say("Watched by a later cell now.")
+            self._armed = [one for one in self._armed if one not in watch.instead] + [watch]
+
+    def settle(self, watch: Watch, stays: bool) -> None:
+        """It stays: the same twice is one, a cell that is run again asks no second time. Else the
+        one that was there before is waited for as before. From any thread."""
+        with self._lock:
+            before, watch.instead = watch.instead, ()
+            if stays:
+                watch.together = lambda: False
+            elif watch in self._armed:
+                self._armed = [one for one in self._armed if one is not watch] + [*before]
+        if stays:
+            for one in before:
+                one.line.say("Watched by a later cell now.")
 
     def clear(self) -> int:
         """Wait for nothing any more; returns how many there were."""
@@ -113,7 +132,19 @@ class Watches:
     # ------------------------------------------------------------ what happens
 
     def _begins(self, info: ExecutionInfo) -> None:
+        self._running += 1
         self._stop_timer()
+
+    def _ends(self, result: ExecutionResult | None) -> None:
+        """Of any cell: one of ours, or the agent's, has stopped the timer too."""
+        info = getattr(result, "info", None)
+        if info is not None and not str(info.raw_cell or "").strip():
+            return  # it has not begun either
+        self._running = max(self._running - 1, 0)
+        with self._lock:
+            waits = any(one.condition == "idle" and one.ran for one in self._armed)
+        if waits and not self._running:
+            self._start_timer()
 
     def heard(self, done: Done) -> None:
         """A cell of the person is done."""
@@ -121,7 +152,6 @@ class Watches:
             return
         with self._lock:
             armed = list(self._armed)
-        waits = False
         for watch in armed:
             match watch.condition:
                 case "error":
@@ -132,9 +162,6 @@ class Watches:
                         self._fire(watch, [done])
                 case "idle":
                     watch.ran = [*watch.ran[-50:], done]
-                    waits = True
-        if waits:
-            self._start_timer()
 
     def _is_true(self, watch: Watch) -> bool:
         try:
@@ -173,7 +200,7 @@ class Watches:
     def _fire(self, watch: Watch, cells: Sequence[Done]) -> None:
         """Send its message, once: whoever takes it off the list sends it."""
         with self._lock:
-            if watch not in self._armed:
+            if watch not in self._armed or watch.together():
                 return
             self._armed.remove(watch)
         name = "agent_lab: watch"

@@ -3,6 +3,9 @@
 One connection per kernel is kept open; its runs follow each other. IOPub is subscribed only while
 something runs, so what others print costs us nothing. There is no limit on time: a run ends by
 itself, with its turn, or with its kernel.
+
+A cell that waits for an agent's answer holds the kernel, and code of that agent would wait behind
+it for ever: it is handed over to that cell, which runs it. The kernel's queue then passes it over.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal
 
 import zmq
@@ -20,9 +23,9 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_core.utils import ensure_async
 from msgspec import Struct
 
-from agent_lab.notebook.kernel import KernelManager, own_session
+from agent_lab.notebook.kernel import HARMLESS, KernelManager, ask, own_session
 from agent_lab.notebook.outputs import Outputs
-from agent_lab.protocol.errors import Conflict
+from agent_lab.protocol.errors import Conflict, Unavailable
 from agent_lab.protocol.events import Json
 
 SUBSCRIBED_SECONDS = 1.0
@@ -33,7 +36,12 @@ LAST_WORDS_SECONDS = 4.0
 """For outputs that come after the reply."""
 REPLY_SECONDS = 5.0
 INTERRUPT_SECONDS = 4.0
+CANCEL_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
+HAND_OVER, REFUSED = "agent_lab_run_request", "agent_lab_refused"
+FIRST_OFFER, LONGEST_OFFER = 0.15, 5.0
+"""How long code has waited in the queue when it is offered to a cell that waits, and how often
+then: that cell may be in the queue too."""
 RESENDS = 20
 """A kernel throws its queue away when a cell of it fails: what did not run is sent again."""
 
@@ -70,6 +78,19 @@ def process_of(manager: KernelManager) -> object:
     return getattr(getattr(manager, "provisioner", None), "pid", None)
 
 
+async def interrupt_within(manager: KernelManager, request: str = "") -> str:
+    """Interrupt what runs within a cell that waits for an agent, and not that cell.
+
+    Returns `interrupted`; `over`: the request has ended; `waits`: the cell waits and nothing runs
+    in it; `unknown`: there is no such cell.
+    """
+    try:
+        found = await ask(manager, HAND_OVER, {"cancel": request}, CANCEL_SECONDS)
+    except (Conflict, Unavailable):  # what holds the interpreter is interrupted as always
+        return "unknown"
+    return str(found.get("state", "unknown"))
+
+
 class Kernel:
     """A connection to one kernel. Not used after `close`."""
 
@@ -84,6 +105,7 @@ class Kernel:
         self._lock = asyncio.Lock()
         self._calling_off: set[asyncio.Task[None]] = set()
         self._runs: asyncio.Task[Ran] | None = None
+        self._handed = ""
 
     def close(self) -> None:
         for task in (*self._calling_off, *([self._runs] if self._runs else [])):
@@ -104,7 +126,8 @@ class Kernel:
         """Run code to its end. Cancelled: the kernel is interrupted, but nothing of others' is.
 
         `sent` is told the request's id before the kernel gets it, also when it is sent again.
-        Raises Conflict `kernel_dead`.
+        Raises Conflict `kernel_dead`, `kernel_waits` when it cannot run before a cell has ended
+        that waits for the agent.
         """
         content = {
             "code": code, "silent": False, "store_history": store_history,
@@ -145,6 +168,8 @@ class Kernel:
         running.cancel()
 
     async def _interrupt(self) -> None:
+        if self._handed and await interrupt_within(self.manager, self._handed) != "unknown":
+            return
         interrupt: Any = getattr(self.manager, "interrupt_kernel", None)
         if interrupt is not None:
             await ensure_async(interrupt())
@@ -190,13 +215,13 @@ class Kernel:
         topic = f"agent_lab.{uuid.uuid4().hex}".encode()
         self._iopub.subscribe(topic)
         try:
-            if self._greets is False or not await self._heard(topic, None, SUBSCRIBED_SECONDS):
+            if self._greets is False or not await self._heard(topic, (), SUBSCRIBED_SECONDS):
                 await self._echo(topic)
         finally:
             self._iopub.unsubscribe(topic)
 
-    async def _heard(self, topic: bytes, request: str | None, seconds: float) -> bool:
-        """Wait for the greeting of a topic, or for the echo of a request."""
+    async def _heard(self, topic: bytes, requests: Collection[str], seconds: float) -> bool:
+        """Wait for the greeting of a topic, or for the echo of one of our requests."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if not await self._iopub.poll(round(left * 1000)):
@@ -205,8 +230,8 @@ class Kernel:
             if frames[0] == topic:
                 self._greets = True
                 return True
-            message = self._message(frames) if request is not None else None
-            if message is not None and _parent(message) == request:
+            message = self._message(frames) if requests else None
+            if message is not None and _parent(message) in requests:
                 self._greets = self._greets or False
                 return True
         return False
@@ -214,20 +239,26 @@ class Kernel:
     async def _echo(self, topic: bytes) -> None:
         """Ask for something harmless until it is heard that the kernel works on it."""
         shell: zmq.asyncio.Socket = self._client.shell_channel.socket
-        answered = True
+        answered, seconds = True, FIRST_OFFER
         while True:
             if answered:  # and was not heard: the subscription came too late
-                message = self._session.msg("comm_info_request", {})
-                request = message["header"]["msg_id"]
-                self._client.shell_channel.send(message)
+                asked = [self._ask_harmless(self._client.shell_channel)]
                 answered = False
-            if await self._heard(topic, request, LOOK_SECONDS):
+            if await self._heard(topic, asked, seconds):
                 return
+            if len(asked) == 1:  # a cell runs; what is asked on this channel does not wait for it
+                asked.append(self._ask_harmless(self._client.control_channel))
+                seconds = LOOK_SECONDS
             while await shell.poll(0):
                 reply = self._message(await shell.recv_multipart())
-                answered = answered or (reply is not None and _parent(reply) == request)
+                answered = answered or (reply is not None and _parent(reply) == asked[0])
             if not await ensure_async(self.manager.is_alive()):
                 raise Conflict("The kernel does not run. restart_kernel starts it.", "kernel_dead")
+
+    def _ask_harmless(self, channel: Any) -> str:
+        message = self._session.msg(HARMLESS, {})
+        channel.send(message)
+        return str(message["header"]["msg_id"])
 
     def _message(self, frames: list[bytes]) -> dict[str, Any] | None:
         try:
@@ -245,9 +276,40 @@ class Kernel:
         process: object,
     ) -> Ran | None:
         """Send it and follow it. None: the kernel threw it away unrun."""
-        mine = request["header"]["msg_id"]
-        shell: zmq.asyncio.Socket = self._client.shell_channel.socket
         self._client.shell_channel.send(request)
+        self._handed = ""
+        offering = asyncio.create_task(self._offer(request, began), name="agent_lab: offer a run")
+        try:
+            return await self._follow(request["header"]["msg_id"], outputs, report, began, process)
+        finally:
+            offering.cancel()
+
+    async def _offer(self, request: dict[str, Any], began: asyncio.Event) -> None:
+        """While it waits in the queue, hand it over to a cell that waits for the agent."""
+        # Sending has added to it what is no part of a message.
+        message = {part: request[part] for part in ("header", "metadata", "content")}
+        pause = FIRST_OFFER
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(began.wait(), pause)
+                return
+            pause = min(2 * pause, LONGEST_OFFER)
+            try:
+                offered = await ask(self.manager, HAND_OVER, {"request": message})
+            except (Conflict, Unavailable):  # dead, or without our part as yet
+                continue
+            if offered.get("state") == "taken":
+                self._handed = request["header"]["msg_id"]
+
+    async def _follow(
+        self,
+        mine: str,
+        outputs: Outputs,
+        report: Report | None,
+        began: asyncio.Event,
+        process: object,
+    ) -> Ran | None:
+        shell: zmq.asyncio.Socket = self._client.shell_channel.socket
         sent_at = began_at = heard = time.monotonic()
         reply: dict[str, Any] | None = None
         poller = zmq.asyncio.Poller()
@@ -265,6 +327,8 @@ class Kernel:
                     reply = self._session.unpack(message["content"])
                     if reply.get("status") == "aborted" and not began.is_set():
                         return None
+                    if reply.get("ename") == REFUSED:
+                        raise Conflict(str(reply.get("evalue")), "kernel_waits")
             if self._iopub in ready:
                 heard = now
                 message = self._message(await self._iopub.recv_multipart())

@@ -16,7 +16,7 @@ from agent_lab.notebook.document import Author, Cell, Content, OpenDocument, sou
 from agent_lab.notebook.mcp import Param, Tool
 from agent_lab.notebook.outputs import plain
 from agent_lab.notebook.run_tools import run_cell, run_code
-from agent_lab.notebook.running import Progress
+from agent_lab.notebook.running import Progress, interrupt_within
 from agent_lab.notebook.telling import Told, part, text
 from agent_lab.protocol.errors import Invalid, NotFound
 from agent_lab.protocol.events import CellChange, CellDiffBlock, TextBlock
@@ -570,8 +570,16 @@ def _done(change: CellChange, decision: Decision, target: Target) -> Told:
 
 async def _interrupt_kernel(use: Use) -> Told:
     target = await use.target()
-    use.bond.manager(target)
+    manager = use.bond.manager(target)
     assert target.kernel_id is not None, "it has a manager"
+    match await interrupt_within(manager):
+        case "waits":
+            return text(
+                "Nothing was interrupted: the cell that runs there only waits for an agent's "
+                "answer (`%agent --wait`). Code can be run meanwhile."
+            )
+        case "interrupted":
+            return text("What was run there meanwhile was interrupted. Its memory stays.")
     await use.bond.jupyter.interrupt_kernel(target.kernel_id)
     return text(f"The kernel of {target.name} was interrupted. Its memory stays.")
 

@@ -6,10 +6,17 @@ import os
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 from agent_lab.agents import registry
 from agent_lab.demo.sample import claude_environment
-from tests.kernel.jupyter_process import Jupyter, Kernel, jupyter_server
+from tests.kernel.jupyter_process import (
+    PATIENCE_SECONDS,
+    PROJECT,
+    Jupyter,
+    Kernel,
+    jupyter_server,
+)
 from tests.kernel.relay import Relay, relay
 from tests.stories.lab import scripted_model
 
@@ -216,3 +223,67 @@ def test_the_real_program(tmp_path: Path) -> None:
     assert ran.status == "ok", ran.text
     assert "from the shell" in last
     assert "- " in last
+
+
+def allow(jupyter: Jupyter, kernel: Kernel, words: str) -> None:
+    """Say yes, this once, to what the turn that was asked for with these words asks."""
+    session = jupyter.session_of(kernel.path)["id"]
+    turns = set()
+
+    def asks(event: Any) -> bool:
+        if event["type"] == "user_message" and words in str(event["content"]):
+            turns.add(event["turn_id"])
+        return event["type"] == "permission_request" and event["turn_id"] in turns
+
+    request = jupyter.events(session, asks)[-1]
+    route = f"agent-lab/api/sessions/{session}/permissions/{request['request_id']}"
+    jupyter.call("POST", route, {"option_id": "allow_once"})
+
+
+def test_what_the_agent_runs_meanwhile_runs_and_stops_with_the_cell(tmp_path: Path) -> None:
+    """Real claude runs code in the very kernel whose cell waits for its answer."""
+    program = registry.claude_command(())
+    assert program is not None
+    with (
+        scripted_model(tmp_path, PROJECT / "tests" / "notebook" / "model.toml") as model,
+        jupyter_server(
+            tmp_path, agent=program, variables=claude_environment(model, tmp_path / "home")
+        ) as server,
+    ):
+        kernel = server.notebook("runs.ipynb")
+        kernel.run("%load_ext agent_lab\nx = 41")
+        pid = pid_of(kernel)
+        asked = kernel.send("%agent --wait --no-context run: print('inner'); x += 1; x")
+        kernel.first_output(asked)
+        allow(server, kernel, "inner")
+        ran = kernel.result_of(asked)
+        shown = kernel.updates[-1]["text/markdown"]
+        after = kernel.run("x")
+
+        looping = kernel.send(
+            "%%agent --wait --no-context\nrun: print('begun', flush=True)\nwhile True: x += 1"
+        )
+        kernel.first_output(looping)
+        allow(server, kernel, "while True")
+        until_printed(kernel, "begun")
+        os.kill(pid, signal.SIGINT)
+        stopped = kernel.result_of(looping)
+        ended = server.asked(kernel, "while True")[-1]
+        still = [kernel.run("x").result for _ in range(2)]
+
+    assert ran.status == "ok", ran.text
+    assert all("text" not in one for one in ran.outputs)  # nothing was printed here
+    assert "It said:" in shown
+    assert "42" in shown
+    assert after.result == "42"
+    assert (stopped.reply["ename"], ended["stop_reason"]) == ("Stopped", "cancelled")
+    assert still[0] == still[1]
+
+
+def until_printed(kernel: Kernel, text: str) -> None:
+    """By whatever runs in the kernel."""
+    while True:
+        message = kernel.client.get_iopub_msg(timeout=PATIENCE_SECONDS)
+        kernel.others.append(message)
+        if message["msg_type"] == "stream" and text in message["content"]["text"]:
+            return

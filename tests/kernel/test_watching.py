@@ -88,6 +88,92 @@ def test_idle_is_when_nothing_runs_any_more(jupyter: Jupyter, kernel: Kernel) ->
     assert message["context"][1]["text"] == "'the last'"
 
 
+@pytest.mark.parametrize("who", ["%agent status", "the agent"])
+def test_idle_comes_also_after_a_cell_of_ours(jupyter: Jupyter, kernel: Kernel, who: str) -> None:
+    kernel.run("import agent_lab.kernel.watching as w\nw.IDLE_SECONDS = 1.0")
+    kernel.run("%agent watch on idle")
+    kernel.run("'the last'")
+    if who == "the agent":
+        kernel.client.session.username = "agent_lab"
+        kernel.run("mine = 1")
+        kernel.client.session.username = ""
+    else:
+        kernel.run(who)
+    line = kernel.updated()
+    (message,) = prompts(jupyter, kernel)
+
+    assert line.startswith("Sent")
+    assert [chip["text"] for chip in message["context"]] == ["'the last'"]
+
+
+def test_a_cell_within_another_does_not_make_it_idle(jupyter: Jupyter, kernel: Kernel) -> None:
+    kernel.run("import time, agent_lab.kernel.watching as w\nw.IDLE_SECONDS = 0.4")
+    kernel.run("%agent watch on idle")
+    kernel.run("'before'")
+    kernel.run(
+        "get_ipython().run_cell('1')\nget_ipython().run_cell('')\ntime.sleep(1.2)\n'the last'"
+    )
+    line = kernel.updated()
+    (message,) = prompts(jupyter, kernel)
+
+    assert line.startswith("Sent")
+    assert message["context"][-1]["text"].endswith("'the last'")
+
+
+WATCHES = "%agent watch on error"
+NOT_WATCHED = "Not watched: this cell ran together with others."
+
+
+def run_all(kernel: Kernel, before: str, after: str, *, late: bool) -> str:
+    """A notebook that watches between two cells runs as a whole; what the cell that watches says in
+    the end. `late`: the rest gets here when that cell has run."""
+    if late:
+        watches = kernel.send(WATCHES)
+        kernel.first_output(watches)
+        kernel.result_of(kernel.send(after, pause=0.001))
+        kernel.result_of(watches)
+    else:
+        kernel.run_all(before, WATCHES, after)
+    return kernel.updated()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_running_all_watches_nothing(jupyter: Jupyter, kernel: Kernel, late: bool) -> None:
+    line = run_all(kernel, "x = 1", "1/0", late=late)
+    listed = kernel.run("%agent watch").text
+    kernel.run("1/0")
+
+    assert line.startswith(NOT_WATCHED)
+    assert listed.startswith("Nothing is watched.")
+    assert prompts(jupyter, kernel) == []
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_running_all_keeps_a_watch_that_was_set(
+    jupyter: Jupyter, kernel: Kernel, late: bool
+) -> None:
+    alone = kernel.run(WATCHES).text
+    line = run_all(kernel, "x = 1", "y = 2", late=late)
+    listed = kernel.run("%agent watch").text
+    kernel.run("1/0")
+    sent = kernel.updated()
+
+    assert alone.startswith("Watching on error")
+    assert line.startswith(NOT_WATCHED)
+    assert listed.count("on error: ") == 1
+    assert sent.startswith("Sent")
+    assert len(prompts(jupyter, kernel)) == 1
+
+
+def test_again_watches_also_then(jupyter: Jupyter, kernel: Kernel) -> None:
+    ran = kernel.run_all("x = 1", "%agent --again watch on error", "1/0")
+    line = kernel.updated()
+
+    assert ran[1].text.startswith("Watching")
+    assert line.startswith("Sent")
+    assert len(prompts(jupyter, kernel)) == 1
+
+
 def test_the_same_watch_twice_is_one(jupyter: Jupyter, kernel: Kernel) -> None:
     kernel.run("%agent watch on error why?")
     kernel.run("%agent watch on error why?")

@@ -128,6 +128,8 @@ def run_all(kernel: Kernel, before: str, after: str, *, late: bool) -> str:
     """A notebook that watches between two cells runs as a whole; what the cell that watches says in
     the end. `late`: the rest gets here when that cell has run."""
     if late:
+        # It is looked at again when the others have run, too.
+        kernel.run("import agent_lab.kernel.runs as runs\nruns.POLL_SECONDS = 0.25")
         watches = kernel.send(WATCHES)
         kernel.first_output(watches)
         kernel.result_of(kernel.send(after, pause=0.001))

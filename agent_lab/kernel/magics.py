@@ -25,6 +25,7 @@ from agent_lab.kernel.involved import named
 from agent_lab.kernel.runs import Runs
 from agent_lab.kernel.showing import Line, changes_in_place, show, show_when_known, write
 from agent_lab.kernel.text import inert
+from agent_lab.kernel.untraced import Untraced
 from agent_lab.kernel.watching import QUESTIONS, Watch, Watches
 from agent_lab.protocol.asking import Question, Sent, Sessions
 from agent_lab.protocol.errors import AgentLabError
@@ -93,6 +94,7 @@ class AgentMagic:
         self.runs = Runs(shell)
         self.watches = Watches(shell)
         self._completion = Completion(shell, self._ids)
+        self._parts = (self.recorder, self.runs, self.watches, self._completion, Untraced(shell))
         self._shell = shell
         self._alone = 0
         self._held: dict[str, Held] = {}
@@ -100,11 +102,11 @@ class AgentMagic:
 
     def start(self) -> None:
         self.recorder.heard = self._heard
-        for part in (self.recorder, self.runs, self.watches, self._completion):
+        for part in self._parts:
             part.start()
 
     def stop(self) -> None:
-        for part in (self.recorder, self.runs, self.watches, self._completion):
+        for part in self._parts:
             part.stop()
 
     def _heard(self, done: Done) -> None:

@@ -63,11 +63,18 @@ class Ran:
 
     @property
     def text(self) -> str:
-        """Everything a person would read."""
-        found = []
+        """Everything a person would read; a stream that came in pieces is one."""
+        found: list[str] = []
+        last = None
         for output in self.outputs:
             data = output.get("data", {})
-            found.append(output.get("text") or data.get("text/plain") or output.get("evalue") or "")
+            said = output.get("text") or data.get("text/plain") or output.get("evalue") or ""
+            name = output.get("name")
+            if found and name is not None and name == last:
+                found[-1] += said
+            else:
+                found.append(said)
+            last = name
         return "\n".join(part.rstrip("\n") for part in found)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,6 +173,13 @@ def test_a_fork_from_a_message_has_what_came_before_it(lab: Lab, page: Page) -> 
     forked.says("Answer to: two, said well")
 
 
+def saved_panels(lab: Lab, workspace: str) -> int:
+    """How many chats in a layout's dock JupyterLab would restore."""
+    saved = lab.call("GET", f"lab/api/workspaces/{workspace}")["data"]
+    main = saved.get("layout-restorer:data", {}).get("main", {})
+    return json.dumps(main.get("dock")).count("agent-lab-split:")
+
+
 def test_a_fork_from_a_message_has_what_went_along_with_it(lab: Lab, page: Page) -> None:
     (lab.root / "along.txt").write_text("along\n")
     open_lab(page, lab, "fork-along")
@@ -199,6 +207,7 @@ def test_a_fork_from_a_message_has_what_went_along_with_it(lab: Lab, page: Page)
     # A paste can still be made words again.
     chips(forked).filter(has_text="pasted text").get_by_role("button").first.click()
     expect(forked.button("Paste as text")).to_be_visible()
+    until(lambda: saved_panels(lab, "fork-along") == 2)  # JupyterLab saves its layout in a moment
     page.reload()
     settle(page)
     expect(chips(forked)).to_have_count(3)
@@ -317,3 +326,21 @@ def test_bypass_is_asked_for_shown_and_forgotten(free_lab: Lab, page: Page) -> N
     panel.status("Idle")
     expect(mode).to_have_value("default")
     expect(line).to_have_count(0)
+
+
+def test_escape_at_an_open_menu_closes_it_and_stops_nothing(lab: Lab, page: Page) -> None:
+    open_lab(page, lab, "escape")
+    panel = open_split(page)
+    panel.ask("bash: touch escaped")
+    panel.status("Waiting for your permission")
+    button = panel.button("Session menu")
+    item = panel.region.get_by_role("menuitem", name="Keyboard shortcuts")
+    button.click()
+    expect(item).to_be_visible()
+    button.focus()
+    page.keyboard.press("Escape")
+    expect(item).to_have_count(0)
+    panel.status("Waiting for your permission")
+    expect(panel.button("Stop")).to_be_enabled()
+    panel.button("Stop").click()
+    panel.status("Idle")

@@ -1,7 +1,7 @@
 /** The header's menu: what can be done with the session, and what there is to know about the panel. */
 
 import type { JSX } from 'preact';
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Session } from '../protocol.js';
 import { fork, remove, save } from './actions.js';
 import type { Chat } from './chat.js';
@@ -28,7 +28,8 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
   const at = useRef<HTMLSpanElement>(null);
   const button = useRef<HTMLButtonElement>(null);
   const items = (): HTMLElement[] => [...(at.current?.querySelectorAll<HTMLElement>(ITEMS) ?? [])];
-  useEffect(() => {
+  // Before anything is typed: Escape at the button would stop the turn.
+  useLayoutEffect(() => {
     if (!open) {
       return undefined;
     }
@@ -46,11 +47,14 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
     button.current?.focus();
   };
   const onKey = (event: KeyboardEvent): void => {
+    if (!open) {
+      return;
+    }
     const all = items();
     const now = all.indexOf(event.target as HTMLElement);
     const to =
       event.key === 'ArrowDown' ? (now + 1) % all.length
-      : event.key === 'ArrowUp' ? (now - 1 + all.length) % all.length
+      : event.key === 'ArrowUp' ? (Math.max(now, 0) - 1 + all.length) % all.length
       : event.key === 'Home' ? 0
       : event.key === 'End' ? all.length - 1
       : undefined;
@@ -77,13 +81,13 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
   );
   const ended = session.status === 'ended' || session.status === 'failed';
   return (
-    <span class="al-menu-at" ref={at}>
+    <span class="al-menu-at" ref={at} onKeyDown={onKey}>
       <button type="button" ref={button} class="al-button al-quiet al-square" aria-label={t('Session menu')}
         aria-haspopup="menu" aria-expanded={open} onClick={() => setOpen(!open)}>
         <Icon name="more" />
       </button>
       {open && (
-        <div class="al-menu" role="menu" aria-label={t('Session menu')} onKeyDown={onKey}>
+        <div class="al-menu" role="menu" aria-label={t('Session menu')}>
           {item(t('Rename'), rename)}
           {item(t('What fills the context'), showContext)}
           {item(t('Fork'), () => void fork(chat), { about: t('A new session with this history') })}

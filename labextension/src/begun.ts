@@ -18,9 +18,14 @@ export class BegunSocket {
     this.timer = setTimeout(() => this.drop(), UNWANTED_AFTER);
   }
 
+  /** It can still be taken. */
+  get waits(): boolean {
+    return !this.taken && this.socket.readyState <= WebSocket.OPEN;
+  }
+
   /** The socket and what it has heard, once; undefined where it has ended by now. */
   take(): { readonly socket: WebSocket; readonly heard: readonly string[] } | undefined {
-    if (this.taken || this.socket.readyState > WebSocket.OPEN) {
+    if (!this.waits) {
       return undefined;
     }
     this.taken = true;

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.stories.lab import Lab, running_lab, with_model
+from tests.stories.lab import Lab, running_lab, until, with_model
 from tests.stories.panel import Panel, settle
 from tests.stories.test_notebook import SENT, SIDE_BAR, open_notebook, run
 
@@ -63,6 +63,26 @@ def test_the_magic_alone_status_and_stop(lab: Lab, page: Page) -> None:
     expect(output_of(cells.nth(5))).to_contain_text("to stop.")
     expect(panel.log.get_by_text("Stopped", exact=True)).to_be_visible()
     panel.a_b_c()
+
+
+def test_a_page_asks_early_and_once_for_the_session_beside_a_notebook(lab: Lab, page: Page) -> None:
+    asked: list[str] = []
+    page.on("websocket", lambda one: asked.append(one.url) if "/chat?" in one.url else None)
+    open_notebook(page, lab, "early", "1")
+    panel = beside(page)
+    panel.answers("beside")
+
+    def restored() -> bool:
+        saved = lab.call("GET", "lab/api/workspaces/early")["data"]
+        return bool(saved.get("layout-restorer:data", {}).get("right", {}).get("current"))
+
+    until(restored)
+    asked.clear()
+    page.reload()
+    settle(page)
+    panel.says("Answer to: beside")
+    panel.status("Idle")
+    assert len(asked) == 1
 
 
 def test_the_chat_beside_a_notebook_follows_to_its_new_session(lab: Lab, page: Page) -> None:

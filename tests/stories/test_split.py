@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -129,6 +130,20 @@ def test_a_collapsed_pane_stays_collapsed(lab: Lab, page: Page) -> None:
     expect(terminal_of(page)).to_be_hidden()
     page.get_by_role("button", name="Expand terminal").click()
     expect(terminal_of(page)).to_be_visible()
+
+
+def test_a_part_of_the_page_that_could_not_be_fetched_is_fetched_again(
+    lab: Lab, page: Page
+) -> None:
+    open_lab(page, lab, "parts")
+    parts = re.compile(r"@agent-lab/labextension/static/.*\.js")
+    page.route(parts, lambda route: route.abort())
+    page.locator(".jp-LauncherCard", has_text=re.compile("^Agent$")).click()
+    region = page.locator(".al-Split").get_by_role("region", name="Agent chat")
+    expect(region.get_by_text("The session did not open")).to_be_visible()
+    page.unroute(parts)
+    region.get_by_role("button", name="Try again").click()
+    expect(Panel(page.locator(".al-Split")).box).to_be_visible()
 
 
 def test_a_page_asks_early_for_the_session_it_will_show_and_for_no_other(

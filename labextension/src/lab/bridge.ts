@@ -2,8 +2,8 @@
 import type { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { INotebookTracker } from '@jupyterlab/notebook';
 
-import { withNotebook } from './withNotebook';
 import { IChats } from './tokens';
+import { withNotebook } from './withNotebook';
 
 export const bridge: JupyterFrontEndPlugin<void> = {
   id: '@agent-lab/labextension:bridge',

@@ -34,6 +34,8 @@ export interface ChatOptions {
   readonly cells: ((session: Session) => CellPlaces) | null;
   /** Null where there are no notebooks. */
   readonly openCells: (() => Promise<OpenCells>) | null;
+  /** The session's WebSocket, where it was opened before there was a chat. */
+  readonly begun: (sessionId: string) => BegunSocket | undefined;
   /** What `@` can attach from the page around a session. */
   readonly references: (session: Session) => readonly Reference[];
   readonly openSession: (id: string) => void;
@@ -87,7 +89,7 @@ export class ChatWidget extends Widget {
   }
 
   /** Show the session of a source instead of what is shown. Never raises: a failure becomes a card. */
-  async open(source: SessionSource, trust?: boolean, begun?: BegunSocket): Promise<void> {
+  async open(source: SessionSource, trust?: boolean): Promise<void> {
     const attempt = ++this._attempt;
     this._unmount();
     this._card({ tone: 'plain', heading: this._options.trans.__('Starting…'), text: '' });
@@ -101,7 +103,7 @@ export class ChatWidget extends Widget {
       }
       this._session = session;
       this.node.replaceChildren();
-      this._handle = bundle.mountChat(this.node, this._host(session, openCells, begun));
+      this._handle = bundle.mountChat(this.node, this._host(session, openCells));
       rememberShown(session.id);
       this._opened.emit(session);
       for (const item of this._waiting.splice(0)) {
@@ -191,7 +193,8 @@ export class ChatWidget extends Widget {
     this._session = null;
   }
 
-  private _host(session: Session, openCells?: OpenCells, begun?: BegunSocket): ChatHost {
+  private _host(session: Session, openCells?: OpenCells): ChatHost {
+    const begun = this._options.begun(session.id);
     const { cells, changes, client, openFile, openSession, openTerminal, references, startKernel, trans, voice } =
       this._options;
     return {

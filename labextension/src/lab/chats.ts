@@ -63,13 +63,6 @@ function notebookOf(notebooks: INotebookTracker, session: Session): NotebookPane
   return notebooks.find(panel => panel.context.localPath === path) ?? null;
 }
 
-/** Both at once: nothing is made by them, so they need not wait for the bundle, nor for a panel. */
-function begin(client: Client, session: string): Beginning & { taken: boolean } {
-  const found = client.get(session);
-  found.catch(() => undefined); // the chat awaits it, and says what is wrong
-  return { session, begun: client.begin(session), found, taken: false };
-}
-
 export const chats: JupyterFrontEndPlugin<IChats> = {
   id: PLUGIN_ID,
   description: 'Chats with agents beside notebooks and terminals.',
@@ -87,12 +80,31 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
     const voice = settings ? new SettingSwitch(settings, 'voice') : undefined;
     const client = new Client(app.serviceManager.serverSettings);
     const expected = expectBundle();
-    const early = expected === '' ? undefined : begin(client, expected);
+    const beginnings = new Map<string, Beginning>();
+    /** Both at once: nothing is made by them, so they need not wait for the bundle, nor for a chat. */
+    const begin = (session: string): Beginning => {
+      const known = beginnings.get(session);
+      if (known?.begun.waits) {
+        return known;
+      }
+      const found = client.get(session);
+      found.catch(() => undefined); // the chat awaits it, and says what is wrong
+      const first = { begun: client.begin(session), found };
+      beginnings.set(session, first);
+      return first;
+    };
     let cells: Promise<OpenCells> | undefined;
-    /** With the bundle: a page without a panel needs neither. */
-    const openCells = notebooks && (() => (cells ??= import('./openCells').then(parts => parts.openCells(notebooks))));
-    if (early) {
-      openCells?.().catch(() => undefined); // the panel asks again, and says what is wrong
+    /** With the bundle: a page without a chat needs neither. */
+    const openCells = notebooks && (() => {
+      cells ??= import('./openCells').then(parts => parts.openCells(notebooks));
+      cells.catch(() => {
+        cells = undefined; // whoever asks next tries again
+      });
+      return cells;
+    });
+    if (expected !== '') {
+      begin(expected);
+      openCells?.().catch(() => undefined); // the chat asks again, and says what is wrong
     }
     // In the order of use, the last used at the end.
     let used: ChatWidget[] = [];
@@ -105,11 +117,7 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
       get seen() {
         return seen;
       },
-      begin(id) {
-        const first = early?.session === id && !early.taken ? early : begin(client, id);
-        first.taken = true;
-        return first;
-      },
+      begin,
       find: id => [...used].reverse().find(chat => chat.session?.id === id) ?? null,
       get lastUsed() {
         return used.at(-1) ?? null;
@@ -122,6 +130,11 @@ export const chats: JupyterFrontEndPlugin<IChats> = {
           startAnew,
           cells: notebooks && (session => cellPlaces(notebooks, () => notebookOf(notebooks, session), trans)),
           openCells,
+          begun: id => {
+            const first = beginnings.get(id);
+            beginnings.delete(id);
+            return first?.begun;
+          },
           references: session => {
             const own = notebooks?.find(panel => panel.context.localPath === session.notebook?.path);
             const notebook = own ?? notebooks?.currentWidget;

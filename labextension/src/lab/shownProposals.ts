@@ -1,19 +1,17 @@
 /** Shows an agent's proposed cell changes in the notebook itself, whether or not a chat is open. */
 import { Notification } from '@jupyterlab/apputils';
 import type { Cell } from '@jupyterlab/cells';
-import type { INotebookTracker } from '@jupyterlab/notebook';
-import type { NotebookPanel } from '@jupyterlab/notebook';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 
 import type { Session } from '../protocol';
+import { watchLook } from '../view/look';
 import type { Proposal, Proposals } from '../view/proposals';
 
 import { loadBundle } from './bundle';
 import { button } from './card';
 import { nameOf } from './openCells';
-import { watchLook } from '../view/look';
-
 import { placeOf, put } from './proposalPlace';
 import type { IChats } from './tokens';
 import { translatorOf } from './translation';

@@ -111,8 +111,7 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
           ...(trust === undefined ? {} : { trust })
         });
       const { session } = args;
-      const first = session === undefined ? undefined : chats.begin(session);
-      let asked = first?.found;
+      let asked = session === undefined ? undefined : chats.begin(session).found;
       const source: SessionSource =
         session === undefined
           ? create
@@ -185,7 +184,7 @@ export const split: JupyterFrontEndPlugin<ISplits | null> = {
         widget.title.label = plainTitle(title) || trans.__('Agent');
         widget.title.caption = status;
       });
-      void chat.open(source, undefined, first?.begun);
+      void chat.open(source);
       return widget;
     };
 

@@ -31,9 +31,8 @@ export interface ChatPlace {
   readonly terminalBeside?: () => Terminal | null;
 }
 
-/** A session that is on its way to a chat. */
+/** A session that is on its way to a chat, which takes the socket when it shows it. */
 export interface Beginning {
-  readonly session: string;
   readonly begun: BegunSocket;
   readonly found: Promise<Session>;
 }
@@ -51,7 +50,7 @@ export interface IChats {
   readonly seen: Signal<IChats, Sight>;
   /** A chat that shows this session. */
   find(sessionId: string): ChatWidget | null;
-  /** Ask for a session before there is a panel to show it; the one that this page expects was asked for already. */
+  /** Ask for a session before there is a chat to show it; the one that this page expects was asked for already. */
   begin(sessionId: string): Beginning;
   /** A chat that this service knows until it is disposed of. */
   create(startAnew: SessionSource, place?: ChatPlace): ChatWidget;

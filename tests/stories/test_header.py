@@ -328,7 +328,7 @@ def test_bypass_is_asked_for_shown_and_forgotten(free_lab: Lab, page: Page) -> N
     expect(line).to_have_count(0)
 
 
-def test_escape_at_an_open_menu_closes_it_and_stops_nothing(lab: Lab, page: Page) -> None:
+def test_escape_closes_what_is_open_and_stops_nothing(lab: Lab, page: Page) -> None:
     open_lab(page, lab, "escape")
     panel = open_split(page)
     panel.ask("bash: touch escaped")
@@ -340,6 +340,14 @@ def test_escape_at_an_open_menu_closes_it_and_stops_nothing(lab: Lab, page: Page
     button.focus()
     page.keyboard.press("Escape")
     expect(item).to_have_count(0)
+    panel.status("Waiting for your permission")
+
+    panel.region.get_by_role("status", name="Context").get_by_role("button").click()
+    window = panel.region.get_by_role("dialog", name="What fills the context")
+    expect(window).to_be_visible()
+    panel.box.focus()
+    page.keyboard.press("Escape")
+    expect(window).to_have_count(0)
     panel.status("Waiting for your permission")
     expect(panel.button("Stop")).to_be_enabled()
     panel.button("Stop").click()

@@ -19,8 +19,6 @@ import { passOn } from './shortcutKeys.js';
 import { statusWords } from './status.js';
 import { voiceIsOn } from './voice.js';
 
-const POPPED = '[aria-haspopup][aria-expanded="true"], dialog[open]';
-
 interface AppProps {
   readonly chat: Chat;
   /** Grows when anything changed; the parts look for themselves at what. */
@@ -32,9 +30,7 @@ export function App({ chat }: AppProps): JSX.Element {
   const look = useKept(session);
   const changes = session?.pending_permissions.filter(each => each.change !== null) ?? [];
   const onKey = (event: KeyboardEvent): void => {
-    // Escape at something open means that, wherever the focus is.
-    const popped = event.currentTarget instanceof Element && event.currentTarget.querySelector(POPPED) !== null;
-    if (event.key === 'Escape' && !event.defaultPrevented && !popped && chat.busy && !chat.stopping) {
+    if (event.key === 'Escape' && !event.defaultPrevented && chat.busy && !chat.stopping) {
       event.preventDefault();
       chat.stop();
     }

@@ -1,7 +1,7 @@
 /** Two kinds of windows in the panel: a dialog that must be answered, and a small one beside its button. */
 
 import type { ComponentChildren, JSX } from 'preact';
-import { useEffect, useId, useRef } from 'preact/hooks';
+import { useEffect, useId, useLayoutEffect, useRef } from 'preact/hooks';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 
@@ -59,6 +59,22 @@ export function Dialog({ title, children, buttons, alert = false, close }: Dialo
   );
 }
 
+/** While something is open in the panel, its Escape closes that, wherever the focus is, and stops no turn. */
+export function useEscape(at: { readonly current: Element | null }, open: boolean, close: () => void): void {
+  // With the drawing that opens it: a key may follow at once.
+  useLayoutEffect(() => {
+    const gone = new AbortController();
+    const panel = open ? at.current?.closest<HTMLElement>('.al') : null;
+    panel?.addEventListener('keydown', event => {
+      if (event.key === 'Escape') {
+        event.preventDefault();
+        close();
+      }
+    }, { capture: true, signal: gone.signal });
+    return () => gone.abort();
+  }, [open]);
+}
+
 interface PopoverProps {
   readonly label: string;
   readonly children: ComponentChildren;
@@ -70,6 +86,11 @@ interface PopoverProps {
 /** Beside what it explains; a press elsewhere, or Escape, closes it. */
 export function Popover({ label, children, opener, close }: PopoverProps): JSX.Element {
   const at = useRef<HTMLDivElement>(null);
+  const leave = (): void => {
+    close();
+    opener.current?.focus();
+  };
+  useEscape(at, true, leave);
   useEffect(() => {
     at.current?.focus();
     const gone = new AbortController();
@@ -83,19 +104,8 @@ export function Popover({ label, children, opener, close }: PopoverProps): JSX.E
     return () => gone.abort();
   }, []);
   return (
-    <div class="al-popover" role="dialog" aria-label={label} tabIndex={-1} ref={at}
-      onKeyDown={event => {
-        if (event.key === 'Escape') {
-          event.preventDefault();
-          event.stopPropagation();
-          close();
-          opener.current?.focus();
-        }
-      }}>
-      <button type="button" class="al-button al-quiet al-square al-popover-close" aria-label={t('Close')} onClick={() => {
-        close();
-        opener.current?.focus();
-      }}><Icon name="cross" /></button>
+    <div class="al-popover" role="dialog" aria-label={label} tabIndex={-1} ref={at}>
+      <button type="button" class="al-button al-quiet al-square al-popover-close" aria-label={t('Close')} onClick={leave}><Icon name="cross" /></button>
       {children}
     </div>
   );

@@ -1,11 +1,12 @@
 /** The header's menu: what can be done with the session, and what there is to know about the panel. */
 
 import type { JSX } from 'preact';
-import { useLayoutEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Session } from '../protocol.js';
 import { fork, remove, save } from './actions.js';
 import type { Chat } from './chat.js';
 import { DialDialog } from './dialDialog.js';
+import { useEscape } from './dialog.js';
 import { t } from './i18n.js';
 import { Icon } from './icons.js';
 import { Shortcuts } from './shortcuts.js';
@@ -28,8 +29,7 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
   const at = useRef<HTMLSpanElement>(null);
   const button = useRef<HTMLButtonElement>(null);
   const items = (): HTMLElement[] => [...(at.current?.querySelectorAll<HTMLElement>(ITEMS) ?? [])];
-  // Before anything is typed: Escape at the button would stop the turn.
-  useLayoutEffect(() => {
+  useEffect(() => {
     if (!open) {
       return undefined;
     }
@@ -46,24 +46,19 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
     setOpen(false);
     button.current?.focus();
   };
+  useEscape(at, open, close);
   const onKey = (event: KeyboardEvent): void => {
-    if (!open) {
-      return;
-    }
     const all = items();
     const now = all.indexOf(event.target as HTMLElement);
     const to =
       event.key === 'ArrowDown' ? (now + 1) % all.length
-      : event.key === 'ArrowUp' ? (Math.max(now, 0) - 1 + all.length) % all.length
+      : event.key === 'ArrowUp' ? (now - 1 + all.length) % all.length
       : event.key === 'Home' ? 0
       : event.key === 'End' ? all.length - 1
       : undefined;
     if (to !== undefined) {
       event.preventDefault();
       all[to]?.focus();
-    } else if (event.key === 'Escape') {
-      event.preventDefault();
-      close();
     } else if (event.key === 'Tab') {
       setOpen(false);
     }
@@ -81,13 +76,13 @@ export function Menu({ chat, session, rename, showContext }: MenuProps): JSX.Ele
   );
   const ended = session.status === 'ended' || session.status === 'failed';
   return (
-    <span class="al-menu-at" ref={at} onKeyDown={onKey}>
+    <span class="al-menu-at" ref={at}>
       <button type="button" ref={button} class="al-button al-quiet al-square" aria-label={t('Session menu')}
         aria-haspopup="menu" aria-expanded={open} onClick={() => setOpen(!open)}>
         <Icon name="more" />
       </button>
       {open && (
-        <div class="al-menu" role="menu" aria-label={t('Session menu')}>
+        <div class="al-menu" role="menu" aria-label={t('Session menu')} onKeyDown={onKey}>
           {item(t('Rename'), rename)}
           {item(t('What fills the context'), showContext)}
           {item(t('Fork'), () => void fork(chat), { about: t('A new session with this history') })}

@@ -6,7 +6,10 @@ import * as esbuild from 'esbuild';
 import { lib, root } from './products.mjs';
 
 // What the page without JupyterLab has too is no part of the lazily loaded panel.
-const SHARED = ['alerts.ts', 'begun.ts', 'changes.ts', 'notifier.ts', 'view/i18n.ts', 'view/look.ts', 'view/variables.ts'];
+const SHARED = [
+  'alerts.ts', 'begun.ts', 'changes.ts', 'notifier.ts',
+  'view/i18n.ts', 'view/look.ts', 'view/undoable.ts', 'view/variables.ts'
+];
 const sources = readdirSync(resolve(root, 'src/lab')).filter(name => name.endsWith('.ts'));
 
 await esbuild.build({

@@ -168,9 +168,9 @@ def test_deleted_moved_and_retyped_cells_are_put_back(lab: Lab, page: Page) -> N
     expect(cells.nth(2).get_by_role("heading", name="C")).to_be_visible()
     undo.click()
     expect(source_of(cells.nth(2))).to_have_text("c = 3")
-    assert [cell["cell_type"] for cell in done(lab, f"{name}.ipynb", "read")["cells"]] == [
-        "code"
-    ] * 3
+    back = done(lab, f"{name}.ipynb", "read")["cells"]
+    assert [cell["cell_type"] for cell in back] == ["code"] * 3
+    assert "agent_lab" not in back[2]["metadata"]
 
     # A page that did not see the cell go has its source and its place from the log.
     change("delete c0", "Delete cell c0?")

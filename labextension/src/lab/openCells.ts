@@ -4,6 +4,7 @@ import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 
 import type { CellChange } from '../protocol';
 import type { OpenCells, Undoable } from '../view/host';
+import { undoable } from '../view/undoable';
 
 import { deletedCell, perform, Refusal } from './tabOps';
 import type { Fields } from './tabOps';
@@ -23,44 +24,35 @@ interface TakingBack {
 
 /** What takes a change back; undefined where the notebook is no longer what the change made of it. */
 function takingBack(panel: NotebookPanel, change: CellChange): TakingBack | undefined {
-  const { cell_id, cell_type, new_source, old_after_cell_id, old_cell_type, old_source, operation } = change;
+  const { cell_id, cell_type, new_source, old_after_cell_id, old_cell_type, old_source } = change;
   const cells = panel.content.model?.sharedModel.cells ?? [];
   const at = cells.findIndex(cell => cell.getId() === cell_id);
   const cell = cells[at];
+  const much = undoable(change);
+  const isAsMade = cell?.getSource() === new_source;
   const place = { cell_id, after_cell_id: old_after_cell_id };
-  const isThere = old_after_cell_id === '' || cells.some(each => each.getId() === old_after_cell_id);
-  switch (operation) {
+  const hasPlace = old_after_cell_id === '' || cells.some(each => each.getId() === old_after_cell_id);
+  if (much === 'no') {
+    return undefined;
+  }
+  switch (change.operation) {
     case 'insert':
-      return cell && cell.getSource() === new_source
-        ? { op: 'delete', fields: { cell_id, expected_source: new_source }, much: 'whole' }
-        : undefined;
+      return isAsMade ? { op: 'delete', fields: { cell_id, expected_source: new_source }, much } : undefined;
     case 'edit': {
-      const retyped = old_cell_type !== null && old_cell_type !== cell_type;
-      return cell && old_source !== null && (old_source !== new_source || retyped) && cell.getSource() === new_source &&
-          (!retyped || cell.cell_type === cell_type)
-        ? {
-            op: 'edit',
-            fields: { cell_id, expected_source: new_source, source: old_source, unmark: true, ...(retyped ? { cell_type: old_cell_type } : {}) },
-            much: 'whole'
-          }
-        : undefined;
+      const retyped = (old_cell_type ?? cell_type) !== cell_type;
+      const type = retyped ? { cell_type: old_cell_type } : {};
+      const fields = { cell_id, expected_source: new_source, source: old_source, unmark: true, ...type };
+      return isAsMade && (!retyped || cell.cell_type === cell_type) ? { op: 'edit', fields, much } : undefined;
     }
     case 'delete': {
       const kept = deletedCell(panel, cell_id);
       const whole = kept?.['source'] === old_source ? kept : undefined;
-      return !cell && isThere && old_source !== null
-        ? {
-            op: 'insert',
-            fields: { cell: whole ?? { id: cell_id, cell_type, source: old_source }, ...place },
-            much: whole || cell_type !== 'code' ? 'whole' : 'source'
-          }
-        : undefined;
+      const fields = { cell: whole ?? { id: cell_id, cell_type, source: old_source }, ...place };
+      return !cell && hasPlace ? { op: 'insert', fields, much: whole ? 'whole' : much } : undefined;
     }
     case 'move': {
       const behind = at > 0 ? cells[at - 1]?.getId() : '';
-      return cell && isThere && behind === change.after_cell_id && behind !== old_after_cell_id
-        ? { op: 'move', fields: place, much: 'whole' }
-        : undefined;
+      return cell && hasPlace && behind === change.after_cell_id ? { op: 'move', fields: place, much } : undefined;
     }
   }
 }

@@ -293,6 +293,14 @@ function insert(panel: NotebookPanel, fields: Fields): unknown {
   return { index };
 }
 
+/** Whose source it is now. */
+function attribute(cell: SharedCell, fields: Fields): void {
+  setMetadata(cell, fields['metadata']);
+  if (fields['unmark'] === true) {
+    unmark(cell);
+  }
+}
+
 function edit(panel: NotebookPanel, fields: Fields): unknown {
   const shared = writable(panel);
   const index = indexOf(shared, text(fields, 'cell_id'));
@@ -308,7 +316,7 @@ function edit(panel: NotebookPanel, fields: Fields): unknown {
       apart(shared, () => {
         shared.transact(() => {
           shared.deleteCell(index);
-          setMetadata(shared.insertCell(index, { cell_type: kind, id, source, metadata }), fields['metadata']);
+          attribute(shared.insertCell(index, { cell_type: kind, id, source, metadata }), fields);
         });
       });
     });
@@ -319,10 +327,7 @@ function edit(panel: NotebookPanel, fields: Fields): unknown {
     apart(cell, () => {
       cell.transact(() => {
         cell.updateSource(start, end, replacement);
-        setMetadata(cell, fields['metadata']);
-        if (fields['unmark'] === true) {
-          unmark(cell);
-        }
+        attribute(cell, fields);
       });
     });
   });

@@ -5,7 +5,7 @@ import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import type { AnswerCommand, CellChange, PermissionOption, PermissionRequest } from '../protocol.js';
 import type { PermissionItem, ToolItem } from '../transcript.js';
 import type { AnswerDrafts } from './answerDrafts.js';
-import { changeLines, changeName, changeTitle, doneChange, editedInput, isEditable, isTriable, undoableFar } from './cellChangeWords.js';
+import { changeLines, changeName, changeTitle, doneChange, editedInput, isEditable, isTriable } from './cellChangeWords.js';
 import type { CellName } from './cellChangeWords.js';
 import { useChat } from './context.js';
 import { DiffLines, FIRST, FirstLines } from './diff.js';
@@ -21,6 +21,7 @@ import { Refused, request as send } from './request.js';
 import type { Requester } from './request.js';
 import { hides, Visible } from './text.js';
 import { TrialView } from './trialView.js';
+import { undoable } from './undoable.js';
 
 const EDITED = 'source';
 
@@ -352,7 +353,7 @@ function UndoChange({ change, call }: { change: CellChange; call: string }): JSX
     return openCells?.watch(look);
   }, [openCells, change]);
   const far = can === undefined;
-  const much = can ?? (gone ? 'no' : undoableFar(change));
+  const much = can ?? (gone ? 'no' : undoable(change));
   const undo = (): void => {
     if (!far) {
       set(openCells?.undo(change) === false ? can : 'no');

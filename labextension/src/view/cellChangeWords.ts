@@ -3,7 +3,6 @@
 import type { CellChange, DiffBlock, PermissionRequest, ToolContent } from '../protocol.js';
 import { diffLines } from './diffLines.js';
 import type { DiffLine } from './diffLines.js';
-import type { Undoable } from './host.js';
 import { t } from './i18n.js';
 
 /** What people call a cell ("[7]"); undefined where the page does not know. */
@@ -77,21 +76,6 @@ export const doneChange = (content: readonly ToolContent[]): CellChange | undefi
 
 /** A cell's new source can be edited before it is accepted. */
 export const isEditable = ({ operation }: CellChange): boolean => operation === 'edit' || operation === 'insert';
-
-/** How much of a cell the server can put back, which knows what stands in the log. */
-export function undoableFar(change: CellChange): Undoable {
-  const { after_cell_id, cell_type, new_source, old_after_cell_id, old_cell_type, old_source, operation } = change;
-  switch (operation) {
-    case 'insert':
-      return new_source === null ? 'no' : 'whole';
-    case 'edit':
-      return old_source !== null && (old_source !== new_source || (old_cell_type ?? cell_type) !== cell_type) ? 'whole' : 'no';
-    case 'delete':
-      return old_source === null || old_after_cell_id === null ? 'no' : cell_type === 'code' ? 'source' : 'whole';
-    case 'move':
-      return old_after_cell_id === null || old_after_cell_id === after_cell_id ? 'no' : 'whole';
-  }
-}
 
 /** A version can be tried in a copy of the kernel. */
 export const isTriable = ({ operation, cell_type }: CellChange): boolean =>

@@ -29,6 +29,9 @@ CELLS_KEPT = 16
 DONE_KEPT = 64
 """How many cells can be asked about by number, by id, or as all errors."""
 
+AGENT = "agent_lab"
+"""The user name in the messages with which an agent runs code."""
+
 Message = dict[str, Any]
 
 # CSI, OSC (ended by BEL or ST) and the other two-character escapes.
@@ -104,14 +107,41 @@ class Done(Struct, frozen=True):
         )
 
 
-class Recorder:
+class CellEvents:
+    """Hears what runs in one shell begin and end; one run may lie within another. `stop` undoes
+    `start`."""
+
+    def __init__(self, shell: InteractiveShell) -> None:
+        self._shell = shell
+
+    def start(self) -> None:
+        self._shell.events.register("pre_run_cell", self._begins)
+        self._shell.events.register("post_run_cell", self._ended)
+
+    def stop(self) -> None:
+        self._shell.events.unregister("pre_run_cell", self._begins)
+        self._shell.events.unregister("post_run_cell", self._ended)
+
+    def _begins(self, info: ExecutionInfo) -> None:
+        """Before it runs."""
+
+    def _ends(self, result: ExecutionResult | None) -> None:
+        """After it ran."""
+
+    def _ended(self, result: ExecutionResult | None) -> None:
+        info = getattr(result, "info", None)
+        if info is None or str(info.raw_cell or "").strip():
+            self._ends(result)  # of an empty cell IPython runs nothing, and tells of its end alone
+
+
+class Recorder(CellEvents):
     """Listens to one shell. `last` is what the last cell did that was not a question of ours."""
 
     # What else is told of a cell that is done, on the shell's thread.
     heard: Callable[[Done], None] | None = None
 
     def __init__(self, shell: InteractiveShell) -> None:
-        self._shell = shell
+        super().__init__(shell)
         self._printed: OrderedDict[str, Tail] = OrderedDict()
         self._lock = threading.Lock()
         self._old_traceback: object = None
@@ -165,13 +195,11 @@ class Recorder:
     # ------------------------------------------------------------ listening
 
     def start(self) -> None:
-        self._shell.events.register("pre_run_cell", self._before)
-        self._shell.events.register("post_run_cell", self._after)
+        super().start()
         self._hook("register_hook")
 
     def stop(self) -> None:
-        self._shell.events.unregister("pre_run_cell", self._before)
-        self._shell.events.unregister("post_run_cell", self._after)
+        super().stop()
         self._hook("unregister_hook")
 
     def _hook(self, verb: str) -> None:
@@ -205,16 +233,16 @@ class Recorder:
                 self._printed.popitem(last=False)
             return tail
 
-    def _before(self, info: ExecutionInfo) -> None:
+    def _begins(self, info: ExecutionInfo) -> None:
         self._old_traceback = getattr(self._shell, "_last_traceback", None)
 
-    def _after(self, result: ExecutionResult | None) -> None:
+    def _ends(self, result: ExecutionResult | None) -> None:
         info = getattr(result, "info", None)
         if result is None or info is None or not info.store_history:
             return  # a program's run, not a cell of the person
         source = str(info.raw_cell or "")
         error = result.error_before_exec or result.error_in_exec
-        if not source.strip() or is_question(source):
+        if is_question(source):
             return
         count = result.execution_count
         reprs = self._shell.history_manager.output_hist_reprs if self._shell.history_manager else {}
@@ -247,6 +275,11 @@ def parent_of(shell: InteractiveShell) -> Message:
     """The message that asked for the cell that runs; empty in a shell that is no kernel."""
     parent: Message = shell.get_parent() if hasattr(shell, "get_parent") else {}
     return parent if parent.get("header") else {}
+
+
+def by_agent(shell: InteractiveShell) -> bool:
+    """Whether an agent's tool runs it."""
+    return (parent_of(shell).get("header") or {}).get("username") == AGENT
 
 
 def request_of(shell: InteractiveShell) -> str:

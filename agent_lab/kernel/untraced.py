@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from agent_lab.kernel.context import parent_of
-from agent_lab.kernel.watching import AGENT
+from agent_lab.kernel.context import CellEvents, by_agent
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult, InteractiveShell
@@ -19,31 +18,19 @@ LAST = ("_", "__", "___")
 _ABSENT = object()
 
 
-class Untraced:
+class Untraced(CellEvents):
     """Of one shell."""
 
     def __init__(self, shell: InteractiveShell) -> None:
-        self._shell: Any = shell
+        super().__init__(shell)
         self._kept: list[_Kept | None] = []
         """One for each run that has begun: one may run within another."""
 
-    def start(self) -> None:
-        self._shell.events.register("pre_run_cell", self._begins)
-        self._shell.events.register("post_run_cell", self._ends)
-
-    def stop(self) -> None:
-        self._shell.events.unregister("pre_run_cell", self._begins)
-        self._shell.events.unregister("post_run_cell", self._ends)
-
     def _begins(self, info: ExecutionInfo) -> None:
-        by_agent = (parent_of(self._shell).get("header") or {}).get("username") == AGENT
-        beside = by_agent and not info.store_history
+        beside = by_agent(self._shell) and not info.store_history
         self._kept.append(_Kept(self._shell) if beside else None)
 
     def _ends(self, result: ExecutionResult | None) -> None:
-        info = getattr(result, "info", None)
-        if info is not None and not str(info.raw_cell or "").strip():
-            return  # IPython runs nothing of it, and tells of its end alone
         kept = self._kept.pop() if self._kept else None
         if kept is not None:
             kept.put_back()

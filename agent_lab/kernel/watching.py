@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from agent_lab.kernel.client import NoServer
-from agent_lab.kernel.context import Done, parent_of
+from agent_lab.kernel.context import CellEvents, Done, by_agent
 from agent_lab.kernel.grammar import Condition
 from agent_lab.kernel.showing import Line
 from agent_lab.protocol.errors import AgentLabError, Unavailable
@@ -29,8 +29,6 @@ RETRY_SECONDS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Pauses between attempts when the server does not answer; the same message is never two turns."""
 MOST_TOLD = 5
 """Failed cells that a message about idleness tells of."""
-AGENT = "agent_lab"
-"""The user name in the messages with which the agent runs code."""
 
 QUESTIONS = {
     "error": "This cell failed while I was away. Explain the error and mend it.",
@@ -63,23 +61,18 @@ class Watch:
         return when if self.condition == "when" else f"on {self.condition}"
 
 
-class Watches:
+class Watches(CellEvents):
     """Those of one shell."""
 
     def __init__(self, shell: InteractiveShell) -> None:
-        self._shell = shell
+        super().__init__(shell)
         self._armed: list[Watch] = []
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._running = 0  # cells, of which one may run within another
 
-    def start(self) -> None:
-        self._shell.events.register("pre_run_cell", self._begins)
-        self._shell.events.register("post_run_cell", self._ends)
-
     def stop(self) -> None:
-        self._shell.events.unregister("pre_run_cell", self._begins)
-        self._shell.events.unregister("post_run_cell", self._ends)
+        super().stop()
         self.clear()
 
     # ------------------------------------------------------------ what a person does
@@ -137,9 +130,6 @@ class Watches:
 
     def _ends(self, result: ExecutionResult | None) -> None:
         """Of any cell: one of ours, or the agent's, has stopped the timer too."""
-        info = getattr(result, "info", None)
-        if info is not None and not str(info.raw_cell or "").strip():
-            return  # it has not begun either
         self._running = max(self._running - 1, 0)
         with self._lock:
             waits = any(one.condition == "idle" and one.ran for one in self._armed)
@@ -148,7 +138,7 @@ class Watches:
 
     def heard(self, done: Done) -> None:
         """A cell of the person is done."""
-        if (parent_of(self._shell).get("header") or {}).get("username") == AGENT:
+        if by_agent(self._shell):
             return
         with self._lock:
             armed = list(self._armed)

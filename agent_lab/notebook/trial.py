@@ -38,10 +38,8 @@ async def try_code(
     trial_id = uuid.uuid4().hex
     asked = {"id": trial_id, "code": code, "seconds": seconds, "memory": memory}
     try:
-        if await _is_handed_over(manager, asked):
-            return await _result(manager, trial_id, seconds + LATE_SECONDS)
         try:
-            began = await ask(manager, START, asked, START_SECONDS, "shell")
+            began = await _begun(manager, asked)
         except Conflict as error:
             if error.reason != "kernel_busy":
                 raise
@@ -56,12 +54,12 @@ async def try_code(
         raise
 
 
-async def _is_handed_over(manager: KernelManager, asked: Json) -> bool:
-    """A cell that waits for the agent is no obstacle: it begins the trial itself."""
-    try:
-        return bool((await ask(manager, START, asked)).get("status") == "started")
-    except Unavailable:
-        return False
+async def _begun(manager: KernelManager, asked: Json) -> Json:
+    """By a cell that waits for the agent, where one does; else in its turn among the cells."""
+    handed = await ask(manager, START, asked)
+    if handed.get("status") == "started":
+        return handed
+    return await ask(manager, START, asked, START_SECONDS, "shell")
 
 
 async def _result(manager: KernelManager, trial_id: str, seconds: float) -> TrialReport | Refused:

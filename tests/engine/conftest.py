@@ -1,4 +1,4 @@
-"""Processes without any server: a terminal's IPython, a kernel that nobody but a client knows."""
+"""Fixtures: a folder and an environment in which only the real claude is there, and its model."""
 
 from __future__ import annotations
 

@@ -18,9 +18,10 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
 
 
 @pytest.fixture
-def kernel(jupyter: Jupyter, request: pytest.FixtureRequest) -> Kernel:
+def kernel(jupyter: Jupyter, request: pytest.FixtureRequest) -> Iterator[Kernel]:
     """A notebook of this test's own, with Agent Lab loaded; its folder is its own too."""
     name = "".join(c if c.isalnum() else "-" for c in request.node.name)[:60]
     kernel = jupyter.notebook(f"{name}/it.ipynb")
     assert kernel.run(LOAD).status == "ok"
-    return kernel
+    yield kernel
+    jupyter.end(kernel)

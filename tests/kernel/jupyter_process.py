@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,11 +88,13 @@ class Kernel:
 
     path = ""
     """Of its notebook, where a server has it."""
+    session_id = ""
+    """Jupyter's."""
 
     def __init__(self, connection_file: Path) -> None:
         self.client = BlockingKernelClient(connection_file=str(connection_file))
         self.client.load_connection_file()
-        self.client.start_channels()
+        self.client.start_channels(hb=False)  # a thread each, whose end must be waited for
         self.begun, self.ahead, self.sent = datetime.now(UTC), 0.0, 0
         self.others: list[Json] = []
         self.updates: list[Json] = []
@@ -240,15 +242,22 @@ class Jupyter:
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text('{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}')
-        kernel_id = self.call(
+        session = self.call(
             "POST",
             "api/sessions",
             {"path": path, "name": "", "type": "notebook", "kernel": {"name": "python3"}},
-        )["kernel"]["id"]
-        kernel = Kernel(self.folder / "runtime" / f"kernel-{kernel_id}.json")
-        kernel.path = path
+        )
+        kernel = Kernel(self.folder / "runtime" / f"kernel-{session['kernel']['id']}.json")
+        kernel.path, kernel.session_id = path, session["id"]
         self.kernels.append(kernel)
         return kernel
+
+    def end(self, kernel: Kernel) -> None:
+        """Shut a notebook's kernel down, if the test has not done it."""
+        self.kernels.remove(kernel)
+        kernel.close()
+        with self.open("DELETE", f"api/sessions/{kernel.session_id}") as response:
+            assert response.status in (204, 404, 410), response.status
 
     async def _command(self, session_id: str, command: Json) -> Json:
         parts = urlsplit(self.url)
@@ -341,7 +350,8 @@ def jupyter_server(
     )  # fmt: skip
     server = Jupyter("", folder, root, environment, process)
     ready = threading.Event()
-    reader = threading.Thread(target=_read_log, args=(server, ready))
+    # A daemon: a server that a failed end leaves behind must not keep the tests from ending.
+    reader = threading.Thread(target=_read_log, args=(server, ready), daemon=True)
     reader.start()
     try:
         assert ready.wait(PATIENCE_SECONDS), server.log
@@ -349,11 +359,12 @@ def jupyter_server(
         _wait_until_it_listens(urlsplit(server.url).port or 80)
         yield server
     finally:
-        for kernel in server.kernels:
-            kernel.close()
-        process.terminate()
-        process.wait(PATIENCE_SECONDS)
-        reader.join()
+        with ExitStack() as rest:
+            rest.callback(reader.join)
+            rest.callback(process.wait, PATIENCE_SECONDS)
+            rest.callback(process.terminate)
+            for kernel in server.kernels:
+                rest.callback(kernel.close)
 
 
 def _wait_until_it_listens(port: int) -> None:

@@ -1,0 +1,1 @@
+"""The tests: a folder for each room of `agent_lab/`, and the stories in a browser."""

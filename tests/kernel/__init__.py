@@ -1,0 +1,1 @@
+"""From inside a kernel: magics, context, watches, in kernels of a real server."""

@@ -16,6 +16,10 @@ from agent_lab.sessions.session import Session
 from tests.server.lab import Server
 
 DEADLINE = 40.0
+BEGIN = "open('begun', 'w').close()\n"
+"""Before code of which a test must know that it runs: see `Bonded.begun`."""
+UNTIL_ENOUGH = BEGIN + "import os, time\nwhile not os.path.exists('enough'): time.sleep(0.01)\n"
+"""Before code that goes on at `Bonded.enough`."""
 Json = Any
 CODE: Json = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
 
@@ -101,6 +105,17 @@ class Bonded:
         params = {"requestId": number, "reason": "test"}
         said = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
         return calls.answer("test", said)
+
+    async def begun(self) -> None:
+        """Code with BEGIN before it runs in the kernel."""
+        async with asyncio.timeout(DEADLINE):
+            while not (self.root / "begun").exists():  # noqa: ASYNC110 - another program's
+                await asyncio.sleep(0.01)
+        (self.root / "begun").unlink()
+
+    def enough(self) -> None:
+        """Code with UNTIL_ENOUGH before it goes on."""
+        (self.root / "enough").touch()
 
     async def dial(self, **changes: Any) -> None:
         """Turn the dial of the session's folder."""

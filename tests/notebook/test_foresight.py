@@ -20,7 +20,7 @@ from agent_lab.protocol.events import (
 )
 from agent_lab.protocol.transcript import PermissionItem, fold
 from tests.notebook.conftest import Bind
-from tests.notebook.lab import Bonded
+from tests.notebook.lab import DEADLINE, UNTIL_ENOUGH, Bonded
 from tests.notebook.test_claude_door import done, lab_config, model
 from tests.notebook.test_restart import jp_server_config, restarted
 from tests.sessions.living import Reader, send
@@ -82,9 +82,11 @@ async def test_what_code_would_do_is_told_before_it_is_allowed(bind: Bind) -> No
     turn = await send(lab.session, "run: big = large = 1\nopen('x.txt', 'w')")
     request = await reader.permission(turn)
     found = {(one.kind, one.name): one.detail for one in await effects(reader, request)}
-    assert re.fullmatch(
-        r"list, 1,000 items, [\d.]+ kB, took 0\.[2-9]\d* s to compute", found["rebinds", "big"]
+    big = re.fullmatch(
+        r"list, 1,000 items, [\d.]+ kB, took ([\d.]+) s to compute", found["rebinds", "big"]
     )
+    assert big
+    assert float(big[1]) >= 0.2
     assert found["rebinds", "large"].endswith(f" s to compute, in cell [{count}]")
     assert any(kind == "writes" and "x.txt" in name for kind, name in found)
     await answer(lab, request, "reject_once")
@@ -214,14 +216,14 @@ async def test_a_trial_ends_with_its_request_and_with_its_turn(bind: Bind) -> No
     assert (await begin(lab, request)).status == 202
     await trial(reader, "running")
     kernel = psutil.Process(lab.kernels.get_kernel(lab.kernel_id).provisioner.pid)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while not kernel.children():  # noqa: ASYNC110 - another program's
             await asyncio.sleep(0.05)
     second = await begin(lab, request)
     assert (second.status, second.json["reason"]) == (409, "busy")
     await answer(lab, request, "reject_once")
     assert "answered before" in (await trial(reader, "failed")).reason
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(DEADLINE):
         while kernel.children():  # noqa: ASYNC110 - another program's
             await asyncio.sleep(0.05)
     await done(reader, turn)
@@ -256,8 +258,8 @@ async def test_what_cannot_be_tried_says_why(bind: Bind) -> None:
     await answer(lab, request, "accept")
     await done(reader, turn)
 
-    busy = asyncio.ensure_future(lab.kernel_runs("import time; time.sleep(6)"))
-    await asyncio.sleep(1)
+    busy = asyncio.ensure_future(lab.kernel_runs(UNTIL_ENOUGH))
+    await lab.begun()
     turn = await send(lab.session, "edit c0: 1")
     await reader.until(lambda e: isinstance(e.body, PermissionRequest) and e.turn_id == turn)
     (request,) = lab.session.info.pending_permissions
@@ -265,6 +267,7 @@ async def test_what_cannot_be_tried_says_why(bind: Bind) -> None:
     assert (await trial(reader, "refused")).reason == "a cell is running"
     await answer(lab, request, "reject_once")
     await done(reader, turn)
+    lab.enough()
     await busy
 
 

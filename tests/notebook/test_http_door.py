@@ -10,7 +10,7 @@ import httpx2
 from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.notebook.lab import Bonded
+from tests.notebook.lab import BEGIN, Bonded
 
 
 def url(lab: Bonded) -> str:
@@ -63,10 +63,10 @@ async def test_the_official_client_is_served(lab: Bonded) -> None:
 
 
 async def test_a_call_is_cancelled_by_its_id(lab: Bonded) -> None:
-    call = {"name": "run_code", "arguments": {"code": "while True: pass"}}
+    call = {"name": "run_code", "arguments": {"code": BEGIN + "while True: pass"}}
     request = {"jsonrpc": "2.0", "id": "x", "method": "tools/call", "params": call}
     running = asyncio.ensure_future(post(lab, request))
-    await asyncio.sleep(1.5)
+    await lab.begun()
     note = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "x"}}
     assert (await post(lab, note)).status == 202
     assert (await running).json["error"]["message"] == "The call was cancelled."

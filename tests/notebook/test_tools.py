@@ -13,7 +13,7 @@ import pytest
 
 from agent_lab.protocol.events import Notebook
 from tests.notebook.conftest import Bind
-from tests.notebook.lab import Bonded
+from tests.notebook.lab import BEGIN, UNTIL_ENOUGH, Bonded
 
 
 async def test_fifteen_tools_are_listed_with_schemas(lab: Bonded) -> None:
@@ -125,26 +125,27 @@ async def test_binary_output_is_harmless(lab: Bonded) -> None:
 
 async def test_a_call_that_is_cancelled_stops_the_loop_only(lab: Bonded) -> None:
     await lab.kernel_runs("import time\nseen = []")
-    loop = "while True: seen.append(time.time()); time.sleep(0.01)"
+    loop = BEGIN + "while True: seen.append(time.time()); time.sleep(0.01)"
     running = asyncio.ensure_future(
         lab.message("tools/call", {"name": "run_code", "arguments": {"code": loop}})
     )
-    await asyncio.sleep(1)
+    await lab.begun()
     await lab.cancel(1)
     assert await running is None
-    assert "True" in (await lab.fine("run_code", code="len(seen) > 3")).text
+    assert "list" in (await lab.fine("run_code", code="type(seen)")).text
 
 
 async def test_a_run_that_waits_behind_a_persons_cell_does_not_interrupt_it(lab: Bonded) -> None:
     await lab.kernel_runs("pass")  # it has started
-    theirs = asyncio.ensure_future(lab.kernel_runs("import time; time.sleep(2); mine = 'whole'"))
-    await asyncio.sleep(0.5)
+    theirs = asyncio.ensure_future(lab.kernel_runs(UNTIL_ENOUGH + "mine = 'whole'"))
+    await lab.begun()
     ours = asyncio.ensure_future(
         lab.message("tools/call", {"name": "run_code", "arguments": {"code": "mine = 'lost'"}})
     )
     await asyncio.sleep(0.3)
     await lab.cancel(1)
     assert await ours is None
+    lab.enough()
     await theirs  # asserts that it went well
     assert "NameError" not in (await lab.fine("run_code", code="mine")).text
 
@@ -220,12 +221,13 @@ async def test_two_notebooks_on_one_kernel_are_kept_apart(lab: Bonded) -> None:
 
 
 async def test_a_cell_that_was_edited_while_it_ran_keeps_the_persons_version(bind: Bind) -> None:
-    lab = await bind("import time; time.sleep(1.5)")
+    lab = await bind(UNTIL_ENOUGH)
     running = asyncio.ensure_future(lab.tool("run_cell", cell_id="c0"))
-    await asyncio.sleep(0.7)
+    await lab.begun()
     content = lab.saved()
     content["cells"][0]["source"] = "theirs"
     (lab.root / "eda.ipynb").write_text(json.dumps(content))
+    lab.enough()
     told = await running
     assert "not stored in the notebook" in told.text
     assert "".join(lab.saved()["cells"][0]["source"]) == "theirs"

@@ -200,8 +200,8 @@ def test_the_browser_s_own_only_after_a_click(lab: Lab, page: Page) -> None:
     expect(bell).to_have_attribute("aria-pressed", "false")
 
 
-# What a page has shown through the service worker. A headless browser now and then forgets one that it
-# has shown, so the browser's own list can tell that one is gone, not that one is there.
+# What a page has shown through the service worker. A headless browser now and then forgets one that
+# it has shown, so the browser's own list can tell that one is gone, not that one is there.
 RECORD_GIVEN = """() => {
   const given = window.given = [];
   const show = ServiceWorkerRegistration.prototype.showNotification;
@@ -218,7 +218,8 @@ NOTES = """async () => {
 PRESS = """async ([note, action]) => {
   const shown = await self.registration.getNotifications({tag: note.tag});
   const notification = shown[0] ?? {...note, close: () => undefined};
-  self.dispatchEvent(Object.assign(new ExtendableEvent('notificationclick'), {notification, action}));
+  const click = new ExtendableEvent('notificationclick');
+  self.dispatchEvent(Object.assign(click, {notification, action}));
 }"""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import pytest
 
+from agent_lab.notebook import asked
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.errors import AgentLabError
 from agent_lab.protocol.events import (
@@ -71,6 +72,12 @@ async def answer(lab: Bonded, request: PermissionRequest, option: str, **more: A
     await lab.session.answer(
         AnswerPermission(request_id=request.request_id, option_id=option, **more)
     )
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person's second is less on a machine that others use."""
+    monkeypatch.setattr(asked, "EFFECTS_SECONDS", DEADLINE)
 
 
 async def test_what_code_would_do_is_told_before_it_is_allowed(bind: Bind) -> None:

@@ -61,7 +61,7 @@ def purge(db: sqlite3.Connection, days: int) -> None:
     """Forget for good what was said in sessions deleted some days ago; what they cost stays."""
     old = db.execute(
         "SELECT number FROM sessions WHERE state <> '' AND "
-        "deleted_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)",
+        "deleted_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', ?)",
         (f"-{days} days",),
     ).fetchall()
     for (number,) in old:

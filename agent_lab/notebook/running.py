@@ -36,6 +36,9 @@ LAST_WORDS_SECONDS = 4.0
 """For outputs that come after the reply."""
 REPLY_SECONDS = 5.0
 INTERRUPT_SECONDS = 4.0
+EARLY_SECONDS = 0.1
+"""An interrupt that comes as a cell begins is lost: ipykernel tells that it is busy before it heeds
+one, and IPython swallows one that hits what it calls before a cell."""
 CANCEL_SECONDS = 1.0
 PROGRESS_SECONDS = 2.0
 HAND_OVER, REFUSED = "agent_lab_run_request", "agent_lab_refused"
@@ -106,6 +109,7 @@ class Kernel:
         self._calling_off: set[asyncio.Task[None]] = set()
         self._runs: asyncio.Task[Ran] | None = None
         self._handed = ""
+        self._began_at = 0.0
 
     def close(self) -> None:
         for task in (*self._calling_off, *([self._runs] if self._runs else [])):
@@ -162,6 +166,8 @@ class Kernel:
         begun = asyncio.create_task(began.wait())
         await asyncio.wait({begun, running}, return_when=asyncio.FIRST_COMPLETED)
         begun.cancel()
+        if (early := self._began_at + EARLY_SECONDS - time.monotonic()) > 0:
+            await asyncio.wait({running}, timeout=early)
         if not running.done():
             await self._interrupt()
             await asyncio.wait({running}, timeout=INTERRUPT_SECONDS)
@@ -339,7 +345,7 @@ class Kernel:
                         idle = said.get("execution_state") == "idle"
                         if not began.is_set():
                             began.set()
-                            began_at = now
+                            began_at = self._began_at = now
                     else:
                         outputs.push(kind, said)
                 read += 1

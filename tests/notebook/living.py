@@ -72,11 +72,11 @@ class Notebook:
         item = await self.since()
         return "" if item is None else str(item["text"])
 
-    async def until(self, wanted: Callable[[str], bool]) -> str:
+    async def until(self, wanted: Callable[[str], bool], seconds: float = DEADLINE) -> str:
         """What the next prompt will say, once it says what is wanted."""
         text = ""
         try:
-            async with asyncio.timeout(DEADLINE):
+            async with asyncio.timeout(seconds):
                 # What is waited for is another program's, and asked anew each time.
                 while not wanted(text := await self.text()):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)

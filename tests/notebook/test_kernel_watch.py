@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -215,8 +216,12 @@ async def test_a_prompt_does_not_wait_for_a_kernel_that_is_busy(
         person.send("sum(x * x for x in range(10 ** 9))")
         await notebook.until(lambda text: "still running" in text and "before" in text)
         assert told(await server.ask(notebook.id, "still?"))[0]["text"]
-        await server.fetch("POST", f"{server.url}api/kernels/{notebook.kernel_id}/interrupt")
-        text = await notebook.until(lambda text: "KeyboardInterrupt" in text)
+        # IPython swallows one that hits what it calls before a cell: a person presses again.
+        text = ""
+        while "KeyboardInterrupt" not in text:
+            await server.fetch("POST", f"{server.url}api/kernels/{notebook.kernel_id}/interrupt")
+            with suppress(AssertionError):
+                text = await notebook.until(lambda text: "KeyboardInterrupt" in text, 5)
         assert "The kernel was interrupted at" in text
 
 

@@ -135,6 +135,16 @@ async def test_a_call_that_is_cancelled_stops_the_loop_only(lab: Bonded) -> None
     assert "list" in (await lab.fine("run_code", code="type(seen)")).text
 
 
+async def test_a_call_that_is_cancelled_as_it_begins_stops(lab: Bonded) -> None:
+    for number in range(1, 31):
+        call = {"name": "run_code", "arguments": {"code": "while True: pass"}}
+        running = asyncio.ensure_future(lab.message("tools/call", call))
+        await asyncio.sleep(number / 1000)
+        await lab.cancel(number)
+        assert await running is None
+    assert "42" in (await lab.fine("run_code", code="6 * 7")).text
+
+
 async def test_a_run_that_waits_behind_a_persons_cell_does_not_interrupt_it(lab: Bonded) -> None:
     await lab.kernel_runs("pass")  # it has started
     theirs = asyncio.ensure_future(lab.kernel_runs(UNTIL_ENOUGH + "mine = 'whole'"))

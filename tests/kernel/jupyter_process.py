@@ -361,10 +361,19 @@ def jupyter_server(
     finally:
         with ExitStack() as rest:
             rest.callback(reader.join)
-            rest.callback(process.wait, PATIENCE_SECONDS)
-            rest.callback(process.terminate)
+            rest.callback(_end, process)
             for kernel in server.kernels:
                 rest.callback(kernel.close)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.terminate()
+    try:
+        process.wait(PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
 
 
 def _wait_until_it_listens(port: int) -> None:

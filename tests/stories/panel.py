@@ -9,6 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.stories.lab import Lab
 
+SIDE_BAR = ".al-Sidebar"
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -78,6 +80,17 @@ def settle(page: Page) -> None:
     """JupyterLab's splash screen is gone and its layout is back."""
     page.locator("#jupyterlab-splash").wait_for(state="detached")
     page.wait_for_function("() => window.jupyterapp?.restored.then(() => true)")
+
+
+def beside(page: Page) -> Panel:
+    """The chat in the side bar, which belongs to the notebook that is looked at."""
+    return Panel(page.locator(SIDE_BAR))
+
+
+def open_beside(page: Page) -> Panel:
+    """By the notebook's button."""
+    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
+    return beside(page)
 
 
 def open_split(page: Page) -> Panel:

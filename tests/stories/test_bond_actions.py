@@ -20,8 +20,7 @@ from tests.stories.bond import (
     telling_asking_lab,
 )
 from tests.stories.lab import Lab
-from tests.stories.panel import Panel
-from tests.stories.test_notebook import SIDE_BAR
+from tests.stories.panel import beside
 
 pytestmark = pytest.mark.story
 
@@ -30,10 +29,6 @@ pytestmark = pytest.mark.story
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     with telling_asking_lab(tmp_path_factory.mktemp("actions")) as lab:
         yield lab
-
-
-def beside(page: Page) -> Panel:
-    return Panel(page.locator(SIDE_BAR))
 
 
 def choose(page: Page, place: Locator, item: str) -> None:

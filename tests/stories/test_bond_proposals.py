@@ -23,10 +23,9 @@ from tests.stories.bond import (
 )
 from tests.stories.conftest import NewPage
 from tests.stories.lab import Lab, until
-from tests.stories.panel import Panel, settle
+from tests.stories.panel import SIDE_BAR, beside, settle
 from tests.stories.sessions_panel import open_page
 from tests.stories.test_access import in_each_theme
-from tests.stories.test_notebook import SIDE_BAR
 
 pytestmark = pytest.mark.story
 
@@ -86,10 +85,6 @@ def choose(card: Locator, option: str) -> None:
     button = card.get_by_role("button", name=option, exact=True)
     expect(button).to_have_attribute("aria-disabled", "false")
     button.click()
-
-
-def beside(page: Page) -> Panel:
-    return Panel(page.locator(SIDE_BAR))
 
 
 def test_a_change_is_accepted_at_its_cell_and_undone(lab: Lab, page: Page) -> None:

@@ -23,8 +23,8 @@ from tests.stories.bond import (
     telling_asking_lab,
 )
 from tests.stories.lab import Lab, until
-from tests.stories.panel import settle
-from tests.stories.test_bond_proposals import beside, choose, fresh, proposal
+from tests.stories.panel import beside, settle
+from tests.stories.test_bond_proposals import choose, fresh, proposal
 
 pytestmark = pytest.mark.story
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.stories.conftest import NewPage
 from tests.stories.lab import Lab, until
-from tests.stories.panel import Panel, open_lab, open_split, settle
+from tests.stories.panel import Panel, open_beside, open_lab, open_split, settle
 from tests.stories.test_turns import newest, same_session
 
 pytestmark = pytest.mark.story
@@ -205,8 +205,7 @@ NOTEBOOK = {
 def test_cells_and_errors_of_the_notebook(lab: Lab, page: Page) -> None:
     (lab.root / "orders.ipynb").write_text(json.dumps(NOTEBOOK))
     open_lab(page, lab, "cells", "orders.ipynb")
-    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
-    panel = Panel(page.locator(".al-Sidebar"))
+    panel = open_beside(page)
     panel.status("Idle")
     panel.box.press_sequentially("@")
     expect(things(panel).first).to_contain_text("error in [4]")
@@ -410,8 +409,7 @@ def test_after_a_failure_the_queue_waits_and_says_so(lab: Lab, page: Page) -> No
 def test_the_pages_own_shortcuts_work_from_the_composer(lab: Lab, page: Page) -> None:
     (lab.root / "short.ipynb").write_text(json.dumps(NOTEBOOK))
     open_lab(page, lab, "shortcuts", "short.ipynb")
-    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
-    panel = Panel(page.locator(".al-Sidebar"))
+    panel = open_beside(page)
     panel.status("Idle")
     cells = page.locator(".jp-Notebook .jp-Cell")
     cells.first.locator(".cm-content").click()

@@ -12,8 +12,8 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests.stories.lab import Lab, running_lab, scripted_model, with_model
-from tests.stories.panel import Panel, open_lab, open_split
-from tests.stories.test_notebook import SIDE_BAR, open_notebook
+from tests.stories.panel import open_beside, open_lab, open_split
+from tests.stories.test_notebook import open_notebook
 
 pytestmark = pytest.mark.story
 
@@ -53,8 +53,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 def test_code_goes_into_the_notebook(lab: Lab, page: Page) -> None:
     cells = open_notebook(page, lab, "code", "first = 1", "last = 2")
-    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
-    panel = Panel(page.locator(SIDE_BAR))
+    panel = open_beside(page)
     panel.ask(CODE)
     expect(panel.button("Copy code")).to_have_count(2)
     panel.status("Idle")

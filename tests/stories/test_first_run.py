@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from agent_lab.agents.registry import claude_command
 from tests.stories.lab import Lab, running_lab, until, with_model
-from tests.stories.panel import Panel, open_lab, open_split
+from tests.stories.panel import open_beside, open_lab, open_split
 from tests.stories.sessions_panel import open_list, open_page
 
 pytestmark = pytest.mark.story
@@ -88,8 +88,7 @@ def test_a_notebook_without_a_kernel(lab: Lab, page: Page) -> None:
                 "nbformat": 4, "nbformat_minor": 5}  # fmt: skip
     (lab.root / "still.ipynb").write_text(json.dumps(notebook))
     open_lab(page, lab, "still", "still.ipynb")
-    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
-    panel = Panel(page.locator(".al-Sidebar"))
+    panel = open_beside(page)
     panel.status("Idle")
     expect(panel.log.get_by_text("still.ipynb")).to_be_visible()
     # All is well: nothing is said.

@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.stories.lab import Lab, running_lab, until, with_model
-from tests.stories.panel import Panel, settle
-from tests.stories.test_notebook import SENT, SIDE_BAR, open_notebook, run
+from tests.stories.panel import Panel, open_beside, settle
+from tests.stories.test_notebook import SENT, open_notebook, run
 
 pytestmark = pytest.mark.story
 
@@ -23,12 +23,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory, model_url: str) -> Iterator[La
     folder = tmp_path_factory.mktemp("hub")
     with running_lab(folder, with_model(folder, model_url), base_url="/user/ada/") as lab:
         yield lab
-
-
-def beside(page: Page) -> Panel:
-    """The chat in the side bar of the notebook."""
-    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
-    return Panel(page.locator(SIDE_BAR))
 
 
 def output_of(cell: Locator) -> Locator:
@@ -46,7 +40,7 @@ def test_the_magic_alone_status_and_stop(lab: Lab, page: Page) -> None:
     expect(cells.nth(0)).to_contain_text("NameError")
     run(page, cells.nth(1))
     expect(output_of(cells.nth(1))).to_contain_text(SENT)
-    panel = beside(page)
+    panel = open_beside(page)
     expect(panel.log).to_contain_text("Explain this error and fix it.")
     expect(panel.log).to_contain_text("NameError: name 'undefined_name' is not defined")
     panel.status("Idle")
@@ -69,7 +63,7 @@ def test_a_page_asks_early_and_once_for_the_session_beside_a_notebook(lab: Lab, 
     asked: list[str] = []
     page.on("websocket", lambda one: asked.append(one.url) if "/chat?" in one.url else None)
     open_notebook(page, lab, "early", "1")
-    panel = beside(page)
+    panel = open_beside(page)
     panel.answers("beside")
 
     def restored() -> bool:
@@ -91,7 +85,7 @@ def test_the_chat_beside_a_notebook_follows_to_its_new_session(lab: Lab, page: P
         "%agent --new --no-context another", "%agent --new --no-context and another",
         "%agent sessions",
     )  # fmt: skip
-    panel = beside(page)
+    panel = open_beside(page)
     panel.answers("the first")
     panel.box.click()
     run(page, cells.nth(0))
@@ -127,7 +121,7 @@ def test_the_chat_beside_a_notebook_follows_to_its_new_session(lab: Lab, page: P
 def test_two_chats_of_one_session(lab: Lab, page: Page) -> None:
     cells = open_notebook(page, lab, "two", CHAT)
     run(page, cells.nth(0))
-    inside, outside = Panel(cells.nth(0)), beside(page)
+    inside, outside = Panel(cells.nth(0)), open_beside(page)
     inside.answers("from the cell")
     box = inside.log.bounding_box()
     assert box is not None

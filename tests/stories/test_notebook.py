@@ -9,11 +9,10 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.stories.lab import Lab
-from tests.stories.panel import Panel, open_lab
+from tests.stories.panel import Panel, beside, open_beside, open_lab
 
 pytestmark = pytest.mark.story
 
-SIDE_BAR = ".al-Sidebar"
 SENT = "The answer appears in the Agent panel."
 
 
@@ -57,8 +56,7 @@ def test_the_magic_asks_about_a_failing_cell(telling_lab: Lab, page: Page) -> No
     run(page, cells.nth(2))
     expect(cells.nth(2)).to_contain_text(f"Sent to the agent of magic.ipynb. {SENT}")
 
-    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
-    panel = Panel(page.locator(SIDE_BAR))
+    panel = open_beside(page)
     told = panel.log.locator("code").filter(has_text="What now")
     expect(told).to_contain_text("ZeroDivisionError: division by zero")
     expect(told).to_contain_text("source:\n1 / 0")
@@ -77,7 +75,7 @@ def test_an_error_is_sent_from_its_cell(telling_lab: Lab, page: Page) -> None:
     cells = open_notebook(page, telling_lab, "error", "{}['missing']")
     run(page, cells.nth(0))
     cells.nth(0).get_by_role("button", name="Ask agent").click()
-    panel = Panel(page.locator(SIDE_BAR))
+    panel = beside(page)
     chip = panel.region.get_by_role("button", name="error in [1]", exact=True)
     expect(chip).to_be_visible()
     expect(panel.box).to_be_focused()
@@ -106,7 +104,6 @@ def test_the_chat_in_a_cell(telling_lab: Lab, page: Page) -> None:
     panel.a_b_c()
     expect(cells.nth(1).locator(".jp-InputPrompt")).to_have_text("[ ]:")
 
-    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
-    beside = Panel(page.locator(SIDE_BAR))
+    beside = open_beside(page)
     beside.says("Answer to: C")
     assert len([s for s in telling_lab.sessions() if s["notebook"]["path"] == "widget.ipynb"]) == 1

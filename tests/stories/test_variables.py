@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.stories.lab import Lab
-from tests.stories.panel import Panel
-from tests.stories.test_notebook import SIDE_BAR, open_notebook, run
+from tests.stories.panel import open_beside
+from tests.stories.test_notebook import open_notebook, run
 
 pytestmark = pytest.mark.story
 
@@ -23,8 +23,7 @@ def test_a_variable_goes_along_with_its_schema(telling_lab: Lab, page: Page) -> 
     cells = open_notebook(page, telling_lab, "memory", source)
     run(page, cells.nth(0))
     expect(cells.nth(0).locator(".jp-InputPrompt")).to_have_text("[1]:")
-    page.locator(".jp-NotebookPanel-toolbar").get_by_role("button", name="Agent").click()
-    panel = Panel(page.locator(SIDE_BAR))
+    panel = open_beside(page)
     panel.status("Idle")
     panel.box.click()
     page.keyboard.type("what is in @d")

@@ -12,7 +12,7 @@ from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from tests.stories.conftest import NewPage
 from tests.stories.lab import Lab, running_lab, with_model
-from tests.stories.panel import Panel, open_lab, open_split, settle
+from tests.stories.panel import SIDE_BAR, Panel, open_lab, open_split, settle
 from tests.stories.test_turns import newest, same_session
 
 pytestmark = pytest.mark.story
@@ -98,7 +98,7 @@ def test_words_stay_readable_at_every_width(lab: Lab, page: Page) -> None:
 def test_the_side_bar_has_room(lab: Lab, page: Page) -> None:
     open_lab(page, lab, "room")
     page.get_by_role("tab", name="Agent", exact=True).click()
-    box = page.locator(".al-Sidebar").bounding_box()
+    box = page.locator(SIDE_BAR).bounding_box()
     assert box is not None
     assert box["width"] >= 340
     assert box["x"] + box["width"] <= 1400

@@ -258,9 +258,11 @@ def test_suspended_agent_does_not_block_us(folder: Path, marker: str, platform: 
             longest = max(longest, time.monotonic() - before)
         with pytest.raises(AgentNotReading, match="does not read") as raised:
             await sending
-        assert longest < 2.0  # ms, where nothing else runs
+        assert longest < 0.2
         assert raised.value.withdrawn == (platform != "pipes")
+        started = time.monotonic()
         end = await process.close(b"end\n", grace=2.0)
+        assert time.monotonic() - started < 4.0
         assert end.signal == signal.SIGTERM  # which a suspended process obeys when continued
 
     run(test())
@@ -291,7 +293,7 @@ def test_five_agents_end_together(folder: Path, marker: str, platform: str) -> N
             for n, sink in enumerate(sinks, 1)
         ]
         pids = [pid for sink in sinks for pid in await sink.line("pids")]
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(10):
             await asyncio.gather(*(process.close(None) for process in processes))
         assert [pid for pid in pids if is_running(pid)] == []
 
@@ -303,8 +305,10 @@ def test_close_of_one_that_ignores_requests(folder: Path, marker: str, platform:
         sink = Recorder()
         process = await AgentProcess.start(launch(marker, "stubborn"), folder, sink)
         [child] = await sink.line("pids")
+        started = time.monotonic()
         end = await process.close(b"end\n", grace=0.4)
         assert end == Exit(None, signal.SIGKILL, "")
+        assert time.monotonic() - started < 3.0
         assert not is_running(child)
 
     run(test())
@@ -325,7 +329,7 @@ def test_a_flood_does_not_starve_another_agent(folder: Path, marker: str, platfo
             await quiet.write(b"now\n")
             await quiet_sink.line("heard")
             longest = max(longest, time.monotonic() - before)
-        assert longest < 10.0  # 0.1, where nothing else runs
+        assert longest < 2.0
         await loud.close(b"end\n")
         await quiet.close(b"end\n")
         assert loud_sink.data.count(b"\n") == 20_000 + 1
@@ -567,7 +571,7 @@ def test_a_zombie_is_not_taken_up(folder: Path, marker: str, platform: str) -> N
         assert second is not None
         with pytest.raises(AgentGone):
             await second.write(b"x\n")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(5):
             await second.wait()
         kill(first.pid)  # reaps it
 
@@ -916,7 +920,7 @@ def test_when_the_system_has_lost_count_of_changes_all_are_looked_at(tmp_path: P
                 one.write(b"x")  # in turns: repeated changes of one file count once
                 two.write(b"x")
         files[2].write_bytes(b"x")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(5):
             await woken.wait()
         for each in unwatch:
             each()
@@ -993,7 +997,9 @@ def test_what_cannot_be_ended_is_named(
             denied.setattr(psutil.Process, "send_signal", refuse)
             denied.setattr(identity, "TERM_SECONDS", 0.1)
             denied.setattr(identity, "KILLED_SECONDS", 0.1)
+            started = time.monotonic()
             assert asyncio.run(sweep(marker)) == []
+            assert time.monotonic() - started < 1.0
         assert f"pid={stranger.pid}" in caplog.text
         assert asyncio.run(sweep(marker)) == [stranger.pid]
 
@@ -1012,7 +1018,7 @@ def test_output_that_is_emptied_does_not_hold_up_the_end(folder: Path, marker: s
         sink = Emptier()
         process = await AgentProcess.adopt(folder, 0, sink)
         assert process is not None
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(5):
             await process.wait()
         assert len(sink.data) == 1_000_000
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -189,6 +190,22 @@ def test_a_server_that_is_slow_does_not_hold_up_the_cell(server: Jupyter) -> Non
     assert server.turn(server.session_of("slow.ipynb")["id"], "there")[-1]["type"] == "turn_ended"
 
 
+def test_it_returns_at_once(server: Jupyter) -> None:
+    kernel = loaded(server, "quick.ipynb")
+    said(kernel, kernel.run("%agent start"))
+    seconds = []
+    for number in range(9):
+        ran = kernel.run(
+            "import time\n"
+            "begun = time.perf_counter()\n"
+            f"get_ipython().run_line_magic('agent', 'question {number}')\n"
+            "time.perf_counter() - begun"
+        )
+        seconds.append(float(ran.result))
+
+    assert statistics.median(seconds) <= 0.030, seconds
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -249,6 +266,27 @@ def test_the_panel_in_a_cell_shows_this_notebooks_session(server: Jupyter) -> No
     ]  # fmt: skip
     assert again.result == "True"
     assert "application/vnd.jupyter.widget-view+json" in shown.outputs[-1]["data"]
+
+
+def test_the_kernels_side_is_imported_fast(tmp_path: Path) -> None:
+    code = (
+        "import time, IPython, IPython.display, ipykernel.ipkernel\n"
+        "begun = time.perf_counter()\n"
+        "import agent_lab.kernel.magics\n"
+        "print(time.perf_counter() - begun)\n"
+    )
+    taken = []
+    for _ in range(3):
+        ran = subprocess.run(
+            [sys.executable, "-c", code],
+            env=scratch_environment(tmp_path),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        taken.append(float(ran.stdout))
+
+    assert min(taken) <= 0.100, taken
 
 
 def test_the_kernels_side_imports_nothing_of_the_servers(tmp_path: Path) -> None:

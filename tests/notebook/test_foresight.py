@@ -9,7 +9,6 @@ from typing import Any
 import psutil
 import pytest
 
-from agent_lab.notebook import asked
 from agent_lab.protocol.commands import AnswerPermission
 from agent_lab.protocol.errors import AgentLabError
 from agent_lab.protocol.events import (
@@ -21,7 +20,7 @@ from agent_lab.protocol.events import (
 )
 from agent_lab.protocol.transcript import PermissionItem, fold
 from tests.notebook.conftest import Bind
-from tests.notebook.lab import DEADLINE, UNTIL_ENOUGH, Bonded
+from tests.notebook.lab import UNTIL_ENOUGH, Bonded
 from tests.notebook.test_claude_door import done, lab_config, model
 from tests.notebook.test_restart import jp_server_config, restarted
 from tests.sessions.living import Reader, send
@@ -72,12 +71,6 @@ async def answer(lab: Bonded, request: PermissionRequest, option: str, **more: A
     await lab.session.answer(
         AnswerPermission(request_id=request.request_id, option_id=option, **more)
     )
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A person's second is less on a machine that others use."""
-    monkeypatch.setattr(asked, "EFFECTS_SECONDS", DEADLINE)
 
 
 async def test_what_code_would_do_is_told_before_it_is_allowed(bind: Bind) -> None:
@@ -223,14 +216,14 @@ async def test_a_trial_ends_with_its_request_and_with_its_turn(bind: Bind) -> No
     assert (await begin(lab, request)).status == 202
     await trial(reader, "running")
     kernel = psutil.Process(lab.kernels.get_kernel(lab.kernel_id).provisioner.pid)
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(5):
         while not kernel.children():  # noqa: ASYNC110 - another program's
             await asyncio.sleep(0.05)
     second = await begin(lab, request)
     assert (second.status, second.json["reason"]) == (409, "busy")
     await answer(lab, request, "reject_once")
     assert "answered before" in (await trial(reader, "failed")).reason
-    async with asyncio.timeout(DEADLINE):
+    async with asyncio.timeout(5):
         while kernel.children():  # noqa: ASYNC110 - another program's
             await asyncio.sleep(0.05)
     await done(reader, turn)

@@ -103,7 +103,7 @@ def test_the_worst_pattern_that_is_taken_is_still_quick() -> None:
     masks = Masks(("a{0,60}a{0,60}b", "a+c"))
     began = time.monotonic()
     left = masks.apply("a" * 200_000)
-    assert time.monotonic() - began < 20.0  # of hours
+    assert time.monotonic() - began < 2.0
     assert left.endswith("took too long on this text]")
     assert not left.startswith("aaa") or len(left) < 200_000  # what was not seen does not leave
 
@@ -116,7 +116,7 @@ def test_the_worst_pattern_that_is_taken_is_still_quick() -> None:
 def test_our_own_patterns_are_linear(text: str) -> None:
     began = time.monotonic()
     MASKS.apply(text)
-    assert time.monotonic() - began < 30.0  # 0.1 s; hours if one were not linear
+    assert time.monotonic() - began < 5.0
 
 
 def test_what_the_kernel_hid_itself_counts_too() -> None:

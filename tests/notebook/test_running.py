@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
+import time
+
 from tests.notebook.conftest import Bind
 from tests.notebook.lab import Bonded
 
@@ -22,3 +25,27 @@ async def test_what_the_person_has_seen_last_stays(bind: Bind) -> None:
     assert told in (await lab.fine("run_code", code=last)).text
     seen = (await lab.fine("run_cell", cell_id="c1")).text
     assert "['person', {1: 'person'}]" in seen
+
+
+async def test_it_is_about_as_fast_as_a_bare_client(lab: Bonded) -> None:
+    await lab.fine("run_code", code="1+1")
+    client = lab.kernels.get_kernel(lab.kernel_id).client()
+    client.start_channels(stdin=False, hb=False)
+    await client.wait_for_ready(timeout=20)
+    bare, ours = [], []
+    for _ in range(30):
+        began = time.perf_counter()
+        id = client.execute("1+1", store_history=False)
+        while True:
+            message = await client.get_iopub_msg(timeout=10)
+            idle = message["content"].get("execution_state") == "idle"
+            if message["parent_header"].get("msg_id") == id and idle:
+                break
+        await client.get_shell_msg(timeout=10)
+        bare.append(time.perf_counter() - began)
+        began = time.perf_counter()
+        await lab.tool("run_code", code="1+1")
+        ours.append(time.perf_counter() - began)
+    client.stop_channels()
+    bare_ms, ours_ms = statistics.median(bare) * 1000, statistics.median(ours) * 1000
+    assert ours_ms <= 2 * bare_ms + 10, f"{ours_ms:.1f} ms, bare {bare_ms:.1f} ms"

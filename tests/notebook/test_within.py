@@ -253,7 +253,7 @@ async def test_a_persons_interrupt_stops_the_code_and_the_wait(lab: Bonded) -> N
             await lab.kernels.interrupt_kernel(lab.kernel_id)
             told = await running
             reply = (await waiting.task)["content"]
-            assert time.monotonic() - began < 25  # it did not sleep to the end
+            assert time.monotonic() - began < 5
             assert told.is_error == ("except" not in code)
             assert (reply["status"], reply["ename"]) == ("error", "KeyboardInterrupt")
         assert (await person.run("begun"))["status"] == "ok"

@@ -18,25 +18,26 @@ from agent_lab.server.app import command
 from tests.server.lab import Server, processes_of, text
 
 LOADING = """
-import json, sys
+import json, sys, time
 import jupyter_server.serverapp, jupyter_server.extension.application
 
 def resident():
     import psutil
     return psutil.Process().memory_info().rss
 
-before, memory = set(sys.modules), resident()
+before, memory, start = set(sys.modules), resident(), time.perf_counter()
 import agent_lab
 for point in agent_lab._jupyter_server_extension_points():
     point["app"]()
-memory = resident() - memory
-print(json.dumps([memory, sorted(set(sys.modules) - before)]))
+seconds, memory = time.perf_counter() - start, resident() - memory
+print(json.dumps([seconds, memory, sorted(set(sys.modules) - before)]))
 """
 
 
 def test_loading_is_cheap_and_brings_nothing_heavy() -> None:
     said = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, check=True)
-    memory, modules = json.loads(said.stdout)
+    seconds, memory, modules = json.loads(said.stdout)
+    assert seconds < 0.5  # 0.05 on an idle machine
     assert memory < 15_000_000
     heavy = ("agent_lab.sessions.", "agent_lab.agents", "agent_lab.store", "IPython", "anywidget")
     light = {"agent_lab.sessions.asking", "agent_lab.sessions.commanding"}  # they load no session

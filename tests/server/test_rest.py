@@ -140,7 +140,7 @@ async def test_later_parts_of_the_contract_are_not_there_yet(server: Server) -> 
 
 
 async def test_resume_of_an_unknown_conversation_leaves_no_session(server: Server) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(5):
         answer = await server.call("POST", "sessions", {"resume": str(uuid.uuid4())})
     assert (answer.status, answer.json["reason"]) == (409, "resume_not_found")
     assert (await server.call("GET", "sessions")).json["sessions"] == []

@@ -564,7 +564,7 @@ def test_resume_of_what_does_not_exist_is_refused(tmp_path: Path) -> None:
         async with managing(settings_for(tmp_path)) as manager:
             for id in ("00000000-0000-4000-8000-000000000000", "--help", "nonsense", "../../x"):
                 with pytest.raises(Conflict) as refused:
-                    async with asyncio.timeout(30):
+                    async with asyncio.timeout(5):
                         await manager.create(NewSession(path="", resume=id))
                 assert refused.value.reason == "resume_not_found"
             assert (await manager.listed()).sessions == ()

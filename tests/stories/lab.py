@@ -136,9 +136,8 @@ class Lab:
         try:
             self._process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            # Jupyter's server now and then waits for ever for a worker thread of AnyIO when it is
-            # stopped while a page comes up; that ours ends is tested where no page does.
-            self.kill()
+            self.kill()  # left behind it would slow down all that follows
+            raise
 
     def call(self, method: str, route: str, body: Json = None) -> Json:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_SECONDS)

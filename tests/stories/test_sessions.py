@@ -254,7 +254,7 @@ def test_a_thousand_sessions_stay_quick(lab: Lab, page: Page) -> None:
           requestAnimationFrame(step);
         })"""
     )
-    assert slowest < 1000  # 30 on an idle machine
+    assert slowest < 200  # 30 on an idle machine
     took = page.evaluate(
         """words => new Promise(done => {
           const nav = document.querySelector('.al-sessions');
@@ -269,7 +269,7 @@ def test_a_thousand_sessions_stay_quick(lab: Lab, page: Page) -> None:
         })""",
         "Number 77",
     )
-    assert took < 5000  # 150 of them wait for the next letter; 230 on an idle machine
+    assert took < 1000  # 150 of them wait for the next letter; 230 on an idle machine
     expect(sessions.opener("Number 77")).to_be_visible()
     expect(sessions.opener("Number 5")).to_have_count(0)
 
